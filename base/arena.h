@@ -1,0 +1,29 @@
+/*
+ * A region allocator with a maximum: many allocations, one reset. Used for what lives as long as a request.
+ *
+ * The first block is kept over resets, so that a steady stream of like requests allocates nothing. Not thread-safe.
+ */
+#ifndef TF_BASE_ARENA_H
+#define TF_BASE_ARENA_H
+
+#include <stddef.h>
+
+struct tf_arena_block;
+
+struct tf_arena {
+    struct tf_arena_block *blocks; /* the current one first */
+    size_t used;                   /* bytes handed out since the last reset, with padding */
+    size_t maximum;
+    size_t first_block_bytes;
+};
+
+void tf_arena_init(struct tf_arena *arena, size_t first_block_bytes, size_t maximum);
+void tf_arena_dispose(struct tf_arena *arena);
+/* Frees all but the first block. */
+void tf_arena_reset(struct tf_arena *arena);
+/* 16-byte aligned, uninitialised; NULL beyond the maximum or without memory. `bytes` may be 0. */
+void *tf_arena_allocate(struct tf_arena *arena, size_t bytes);
+/* A copy with a NUL behind it; NULL as above. */
+char *tf_arena_copy(struct tf_arena *arena, const void *bytes, size_t length);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * A worker process: one libh2o event loop, one loader thread. The only folder that includes h2o headers.
+ */
+#ifndef TF_H2O_HANDLER_WORKER_H
+#define TF_H2O_HANDLER_WORKER_H
+
+#include <stdint.h>
+
+#include <terrafirma/error.h>
+#include <terrafirma/limits.h>
+
+struct tf_worker_config {
+    const char *root;
+    const char *cache_folder;
+    struct tf_limits limits;
+    uint32_t index;             /* of this worker, from 0 */
+    const int *listen_fds;      /* bound and listening, non-blocking, SO_REUSEPORT: this worker's own */
+    uint32_t listen_count;
+    int state_fd, acks_fd;      /* memfds (sites/routes.h); state is mapped read-only */
+    int wake_fd;                /* eventfd: the builder published */
+    int stop_fd;                /* readable (or closed at the other end): stop gracefully */
+    uint32_t slice_us;
+};
+
+/* Serves until stop_fd says stop and what was in flight is answered (bounded by limits.stop_ms). */
+int tf_worker_run(const struct tf_worker_config *config, struct tf_error *error);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * Everything a stranger can make grow, in one table: name, default, least, most, unit, what it bounds.
+ *
+ * The name is the field of `struct tf_limits` and, under `limits:`, the key in the configuration file. The parser, the
+ * documentation and `terrafirma inspect` are made from these rows. A value outside [least, most] is refused at start.
+ */
+#ifndef TERRAFIRMA_LIMITS_H
+#define TERRAFIRMA_LIMITS_H
+
+#include <stdint.h>
+
+#define TF_WASM_PAGE_BYTES 65536u
+#define TF_HOST_PAGE_BYTES 4096u
+
+/* clang-format off */
+#define TF_LIMIT_ROWS(X)                                                                                          \
+    /* the module, checked at build */                                                                            \
+    X(module_bytes,          33554432, 8,     268435456,  "bytes",    "size of an uploaded module")               \
+    X(module_types,             10000, 1,        100000,  "entries",  "types a module may declare")               \
+    X(module_functions,        100000, 1,       1000000,  "entries",  "functions a module may declare")           \
+    X(module_imports,             256, 1,         10000,  "entries",  "imports a module may declare")             \
+    X(module_exports,          100000, 1,       1000000,  "entries",  "exports a module may declare")             \
+    X(module_globals,           10000, 0,         30000,  "entries",  "globals a module may declare")             \
+    X(module_tables,                4, 0,            64,  "entries",  "tables a module may declare")              \
+    X(module_elements,         100000, 0,       1000000,  "entries",  "element segments a module may declare")    \
+    X(module_element_items,   1000000, 0,      10000000,  "entries",  "items of all element segments together")   \
+    X(module_data,             100000, 0,       1000000,  "entries",  "data segments a module may declare")       \
+    X(function_bytes,          262144, 16,     16777216,  "bytes",    "size of one function body")                \
+    X(function_locals,           4096, 1,         50000,  "entries",  "parameters and locals of one function")    \
+    X(function_params,            255, 0,          1000,  "entries",  "parameters of one function type")          \
+    X(function_results,            16, 0,          1000,  "entries",  "results of one function type")             \
+    X(function_nesting,           512, 1,         10000,  "levels",   "nested blocks in one function")            \
+    X(table_entries,            65536, 1,       1000000,  "entries",  "entries of one table, now or grown")       \
+    X(instance_bytes,          262144, 1024,    1048576,  "bytes",    "globals and bookkeeping of one instance")  \
+    X(stack_frame_bytes,        65536, 1024,     262144,  "bytes",    "native stack frame of one function")       \
+    /* the compiler */                                                                                            \
+    X(build_cpu_seconds,          120, 1,          3600,  "seconds",  "CPU time of one tool in one build")        \
+    X(build_wall_seconds,         300, 1,          7200,  "seconds",  "wall time of one build")                   \
+    X(build_memory_bytes,  4294967296, 268435456, 68719476736, "bytes", "address space of one tool in one build") \
+    X(build_file_bytes,    1073741824, 1048576, 8589934592, "bytes",  "size of one file that a build writes")     \
+    X(build_processes,            128, 8,          4096,  "entries",  "processes of one build")                   \
+    /* a request */                                                                                               \
+    X(memory_pages,              2048, 1,         65536,  "pages of 64 KiB", "linear memory of one instance")     \
+    X(guest_stack_bytes,       524288, 65536,   8388608,  "bytes",    "native stack of one guest")                \
+    X(cpu_ms,                    1000, 1,        600000,  "ms",       "CPU time of one request")                  \
+    X(wall_ms,                   5000, 1,       3600000,  "ms",       "wall time of one request")                 \
+    X(request_body_bytes,    16777216, 0,      33554431,  "bytes",    "request body")                             \
+    X(response_body_bytes,   16777216, 0,    1073741824,  "bytes",    "response body")                            \
+    X(response_headers,           100, 0,          1000,  "entries",  "response header lines")                    \
+    X(response_header_bytes,    65536, 0,       1048576,  "bytes",    "response header names and values together")\
+    X(log_bytes,                65536, 0,      16777216,  "bytes",    "debug and panic text of one request")      \
+    /* a worker */                                                                                                \
+    X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
+    X(connections,              10000, 1,       1000000,  "entries",  "client connections of one worker")         \
+    X(function_concurrency,       256, 1,         16000,  "entries",  "requests of one function in one worker at once") \
+    X(queue_length,              1024, 0,       1000000,  "entries",  "requests of one worker that wait for a slot or a load") \
+    X(idle_ms,                  10000, 100,     3600000,  "ms",       "reading one request, and idling between two") \
+    X(send_ms,                   5000, 100,     3600000,  "ms",       "client that takes no byte of a response")  \
+    X(stop_ms,                  10000, 0,        600000,  "ms",       "graceful stop, before what is left is dropped")
+/* clang-format on */
+
+struct tf_limits {
+#define X(name, initial, least, most, unit, what) uint64_t name;
+    TF_LIMIT_ROWS(X)
+#undef X
+};
+
+#define TF_LIMITS_DEFAULT                                                                          \
+    {                                                                                              \
+        TF_LIMIT_ROWS(TF_LIMIT_DEFAULT_)                                                           \
+    }
+#define TF_LIMIT_DEFAULT_(name, initial, least, most, unit, what) .name = initial,
+
+#define X(name, initial, least, most, unit, what)                                                  \
+    _Static_assert((least) <= (initial) && (initial) <= (most), "limit " #name);
+TF_LIMIT_ROWS(X)
+#undef X
+
+#endif

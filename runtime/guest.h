@@ -1,0 +1,70 @@
+/*
+ * What a host function (runtime/worlds/) may do with the guest that called it.
+ *
+ * Host functions run on the guest's own stack. A host function may leave by returning, by tf_guest_trap, or never (the
+ * guest is dropped while parked or while it calls back into guest code): so it holds nothing outside the request's
+ * arena across a call of tf_guest_allocate, tf_guest_park or tf_guest_trap: no lock, no malloc, no descriptor.
+ *
+ * Addresses are guest addresses: unsigned, checked here against the memory's current size. A pointer returned by
+ * tf_guest_bytes is good until the guest runs again (an allocator may grow the memory, never move it).
+ */
+#ifndef TF_RUNTIME_GUEST_H
+#define TF_RUNTIME_GUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "runtime/runtime.h"
+#include <terrafirma/abi.h>
+
+/* State of the Terrarium world for one request; zeroed at its start. */
+struct tf_terrarium {
+    bool has_table_allocator;
+    uint32_t malloc_index, free_index; /* in table 0 */
+    bool status_set;
+    uint16_t status;
+    struct tf_text body;
+    struct tf_header *headers; /* in the arena */
+    size_t header_count, header_capacity;
+    size_t header_bytes;
+    size_t log_bytes;
+};
+
+struct tf_guest *tf_guest_of(const struct tf_abi_header *header);
+const struct tf_request *tf_guest_request(const struct tf_guest *guest);
+struct tf_arena *tf_guest_arena(struct tf_guest *guest);
+struct tf_terrarium *tf_guest_terrarium(struct tf_guest *guest);
+const struct tf_limits *tf_guest_limits(const struct tf_guest *guest);
+
+/* Ends the guest's run with TRAPPED. Never returns. `detail` (may be NULL) is logged: a static string. */
+_Noreturn void tf_guest_trap(struct tf_guest *guest, enum tf_trap trap, const char *detail);
+
+/* Current size of the linear memory, bytes (0 … 4 GiB). */
+uint64_t tf_guest_memory_bytes(const struct tf_guest *guest);
+/* [address, address + length) as host memory to read; traps HOST_CALL unless it lies in the memory. length 0 is fine
+ * for any address up to the size. */
+const uint8_t *tf_guest_bytes(struct tf_guest *guest, uint32_t address, uint32_t length);
+/* Copies into guest memory; traps HOST_CALL as above. */
+void tf_guest_write(struct tf_guest *guest, uint32_t address, const void *bytes, uint32_t length);
+void tf_guest_write_u32(struct tf_guest *guest, uint32_t address, uint32_t value);
+uint32_t tf_guest_read_u32(struct tf_guest *guest, uint32_t address);
+
+/* Calls the guest's allocator (abi.md 1.2: announced table indices, then exports) for at least 1 byte; traps ALLOCATOR
+ * when there is none or it returns 0, and HOST_CALL when the block does not lie in the memory. Runs guest code: it may
+ * call host functions, grow the memory, trap, or never come back. */
+uint32_t tf_guest_allocate(struct tf_guest *guest, uint32_t bytes);
+
+/* Gives a line to the runtime's log function, bounded by limits.log_bytes per request. */
+void tf_guest_log(struct tf_guest *guest, const char *kind, struct tf_text text);
+
+/* Gives the thread back to the event loop until tf_guest_wake. */
+void tf_guest_park(struct tf_guest *guest);
+/* From the event loop: the guest may be resumed. */
+void tf_guest_wake(struct tf_guest *guest);
+
+/* The table of host functions, in worlds.h's order (runtime/worlds/table.c). */
+extern const struct tf_abi_host tf_host_table;
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * The runtime: runs one request in a fresh sandbox.
+ *
+ * A runtime belongs to one thread (a worker's event loop) for life; no function here may be called from another. It
+ * owns the slots (runtime/slot.h), the signal handlers and the tick. It knows no HTTP library and no dlopen: a function
+ * comes as a descriptor (abi.h) with its text range and image, a request as a plain struct.
+ *
+ *     tf_guest_start ─▶ resume ─▶ RUNNING? no: PREEMPTED ─▶ resume … ─▶ RETURNED / TRAPPED / … ─▶ tf_guest_finish
+ *                                          or PARKED (a host call waits) ─▶ tf_guest_wake ─▶ resume …
+ *
+ * Guests run on stacks of their own. tf_guest_resume switches to the guest's stack and comes back when the guest
+ * returned, trapped, used up its slice, or parked. A guest that is over a budget is not unwound: tf_guest_finish
+ * abandons its stack and resets the slot.
+ */
+#ifndef TF_RUNTIME_RUNTIME_H
+#define TF_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <terrafirma/abi.h>
+#include <terrafirma/error.h>
+#include <terrafirma/limits.h>
+
+struct tf_runtime;
+struct tf_function;
+struct tf_guest;
+
+/* ---- bytes that go in and out; nothing here is NUL-terminated unless said ---- */
+
+struct tf_text {
+    const char *bytes;
+    size_t length;
+};
+
+struct tf_header {
+    struct tf_text name; /* request: lower case; response: as the guest wrote it */
+    struct tf_text value;
+};
+
+/* All memory stays the caller's and must live until tf_guest_finish. */
+struct tf_request {
+    struct tf_text method;
+    struct tf_text path; /* path and query as on the request line, percent-encoded as needed (abi.md 1.6) */
+    struct tf_text authority; /* the Host header's value */
+    struct tf_text remote_address; /* numeric */
+    struct tf_text body;
+    const struct tf_header *headers; /* without Host; one entry per line */
+    size_t header_count;
+};
+
+/* Valid until tf_guest_finish; lies in the guest's arena, never in a slot. */
+struct tf_response {
+    uint16_t status; /* 100 … 999; 200 unless the guest set another */
+    struct tf_text body;
+    const struct tf_header *headers;
+    size_t header_count;
+};
+
+/* A line the guest wrote (debug, panic_hook). Called on the runtime's thread, between guest instructions. */
+typedef void (*tf_log_fn)(void *context, struct tf_guest *guest, const char *kind, struct tf_text text);
+
+struct tf_runtime_config {
+    struct tf_limits limits;  /* slots, memory_pages, guest_stack_bytes … */
+    tf_log_fn log;            /* may be NULL */
+    void *log_context;
+    uint32_t slice_us;        /* of one turn of a guest, microseconds; 0: 1000 */
+};
+
+/* Reserves the address space, installs the signal handlers (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGURG for the tick) on
+ * first use in the process, makes the tick's timer. Errors: SYSTEM (names what the kernel refused), LIMIT. */
+int tf_runtime_create(const struct tf_runtime_config *config, struct tf_runtime **ret_runtime,
+                      struct tf_error *error);
+/* All functions must have been destroyed. Nulls the pointer; tolerates NULL. */
+void tf_runtime_destroy(struct tf_runtime **runtime);
+
+struct tf_runtime_counters {
+    uint64_t slots_reserved, slots_bound, slots_running;
+    uint64_t guests_started, guests_trapped, preemptions;
+    uint64_t pages_learned, pages_copied_back, resets_whole;
+};
+void tf_runtime_counters(const struct tf_runtime *runtime, struct tf_runtime_counters *ret_counters);
+/* How writes are found: "userfaultfd", "mprotect". Static storage. */
+const char *tf_runtime_write_tracking(const struct tf_runtime *runtime);
+
+/* ---- functions ---- */
+
+struct tf_function_source {
+    const struct tf_abi_module *abi;       /* must outlive the function */
+    const uint8_t *text_begin, *text_end;  /* where a trap's PC may lie */
+    int image_fd;                          /* -1: none; not kept */
+    uint64_t image_bytes;
+};
+
+/* Makes the state every request of the function starts from: instantiates on a slot of this runtime, runs start and
+ * initialize there under a request's limits where the module allows a snapshot. Errors: GUEST (how it ended), LIMIT
+ * (memory, tables, stack), NO_SLOT, SYSTEM. */
+int tf_function_create(struct tf_runtime *runtime, const struct tf_function_source *source,
+                       struct tf_function **ret_function, struct tf_error *error);
+/* No guest of it may be left. Unbinds its slots; nulls the pointer; tolerates NULL. */
+void tf_function_destroy(struct tf_function **function);
+/* Guests that were started and not finished. */
+uint32_t tf_function_guests(const struct tf_function *function);
+
+/* ---- guests ---- */
+
+enum tf_outcome {
+    TF_OUTCOME_PREEMPTED, /* used up its slice; resume when its turn comes */
+    TF_OUTCOME_PARKED,    /* a host call waits; resume after tf_guest_wake */
+    TF_OUTCOME_RETURNED,  /* the entry returned: the response counts */
+    TF_OUTCOME_TRAPPED,   /* tf_guest_trap_kind, tf_guest_trap_address */
+    TF_OUTCOME_CPU_OVER,  /* CPU budget spent */
+    TF_OUTCOME_WALL_OVER,
+};
+
+/* Binds a ready slot. The guest runs no instruction yet. `context` is the caller's (tf_guest_context). Errors: NO_SLOT
+ * (all slots run), LIMIT (function_concurrency), SYSTEM. */
+int tf_guest_start(struct tf_function *function, const struct tf_request *request, void *context,
+                   struct tf_guest **ret_guest, struct tf_error *error);
+/* Runs it until its slice ends or something happens. Not for a parked guest that was not woken. */
+enum tf_outcome tf_guest_resume(struct tf_guest *guest);
+/* After RETURNED only. */
+const struct tf_response *tf_guest_response(const struct tf_guest *guest);
+/* After TRAPPED. */
+enum tf_trap tf_guest_trap_kind(const struct tf_guest *guest);
+const void *tf_guest_trap_address(const struct tf_guest *guest);
+const char *tf_trap_name(enum tf_trap trap);
+/* CPU time used so far, from the timestamp counter, ns. */
+uint64_t tf_guest_cpu_ns(const struct tf_guest *guest);
+void *tf_guest_context(const struct tf_guest *guest);
+/* Ends the request in whatever state it is and resets the slot: the next request finds the function's snapshot. The
+ * response and all else of the guest is gone. Nulls the pointer. */
+void tf_guest_finish(struct tf_guest **guest);
+
+#endif

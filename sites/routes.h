@@ -1,0 +1,80 @@
+/*
+ * The published route table: an immutable text file per generation, written by the builder, read by workers.
+ *
+ *     terrafirma-routes 1 <generation>
+ *     site <name>
+ *     function <state> <key or -> <build id> <path, percent-encoded>
+ *     …
+ *     end <sha256 of all lines before>
+ *
+ * Functions follow their site; paths are relative to the site's folder, "/"-separated, without a leading slash, and end
+ * in ".wasm". The builder writes gen-<n> below the cache's roots/<id>/, then raises the generation in the shared state;
+ * a worker reads, checks the hash, and swaps between two requests. gen files that a worker has not moved past are kept.
+ */
+#ifndef TF_SITES_ROUTES_H
+#define TF_SITES_ROUTES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include <terrafirma/error.h>
+#include <terrafirma/manifest.h>
+
+#define TF_ROUTE_PATH_BYTES 1024 /* longest path below a site, with the final NUL; longer ones are not served */
+#define TF_BUILD_ID_BYTES 17     /* 16 hex digits and a NUL */
+
+enum tf_route_state {
+    TF_ROUTE_BUILDING, /* never built yet: 503 */
+    TF_ROUTE_LIVE,
+    TF_ROUTE_FAILED,   /* no good version ever; the build broke (tool, time, disk): 502 */
+    TF_ROUTE_REFUSED,  /* no good version ever; the module is refused: 502 */
+};
+const char *tf_route_state_name(enum tf_route_state state);
+
+struct tf_route {
+    const char *site, *path;         /* owned by the table */
+    enum tf_route_state state;
+    char key[TF_HASH_HEX_BYTES];     /* "" unless LIVE */
+    char build_id[TF_BUILD_ID_BYTES];/* of the newest build, for the operator's report */
+};
+
+struct tf_routes; /* immutable once made; free threads may read */
+
+/* Building one. `add_site` before its functions. Strings are copied. */
+struct tf_routes *tf_routes_create(uint64_t generation);
+int tf_routes_add_site(struct tf_routes *routes, const char *site);
+int tf_routes_add(struct tf_routes *routes, const struct tf_route *route);
+void tf_routes_destroy(struct tf_routes **routes);
+
+uint64_t tf_routes_generation(const struct tf_routes *routes);
+bool tf_routes_has_site(const struct tf_routes *routes, const char *site);
+/* Constant time; no allocation. `path` need not be NUL-terminated. NULL: none. */
+const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char *site, const char *path,
+                                      size_t path_length);
+size_t tf_routes_count(const struct tf_routes *routes);
+const struct tf_route *tf_routes_at(const struct tf_routes *routes, size_t index);
+
+/* gen-<generation> below folder_fd, atomically. */
+int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_error *error);
+/* Errors: NOT_FOUND, CORRUPT (line number), SYSTEM. */
+int tf_routes_read(int folder_fd, uint64_t generation, struct tf_routes **ret_routes, struct tf_error *error);
+
+/* The folder of one synced root inside a cache: roots/<first 16 hex digits of SHA-256 of the root's real path>. */
+int tf_routes_root_id(const char *root, char ret_id[TF_BUILD_ID_BYTES], struct tf_error *error);
+
+/* ---- shared state: one page each, MAP_SHARED memfds made by the supervisor ---- */
+
+#define TF_WORKERS_MAX 256
+
+struct tf_shared_state { /* builder writes, workers only read */
+    _Atomic uint64_t generation; /* 0: none yet */
+};
+
+struct tf_shared_acks { /* workers write */
+    _Atomic uint64_t generation[TF_WORKERS_MAX]; /* what worker i serves from; 0: nothing yet */
+};
+
+#endif

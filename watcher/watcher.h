@@ -1,0 +1,65 @@
+/*
+ * The builder: synced folder → build jobs → published routes. One process (or thread), the only writer of the cache.
+ */
+#ifndef TF_WATCHER_WATCHER_H
+#define TF_WATCHER_WATCHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/cache.h"
+#include "compiler/compiler.h"
+#include "sites/routes.h"
+#include <terrafirma/error.h>
+#include <terrafirma/limits.h>
+
+/* ---- one build through the cache (also `terrafirma build`, `prebuild`, `run`) ---- */
+
+struct tf_built {
+    char key[TF_HASH_HEX_BYTES];
+    char source_sha256[TF_HASH_HEX_BYTES];
+    bool from_index;   /* unchanged source: only hashed */
+    bool from_cache;   /* canonical form was known: only judged */
+    uint64_t object_bytes, image_bytes, source_bytes;
+    uint64_t stage_ns[TF_STAGE_COUNT];
+    uint64_t total_ns;
+};
+
+/* Hash → index → compile → put. Errors: those of tf_compiler_build and tf_cache_put. Any thread. */
+int tf_build_through_cache(struct tf_compiler *compiler, struct tf_cache *cache, const uint8_t *source,
+                           size_t source_bytes, struct tf_built *ret_built, struct tf_error *error);
+
+/* Reads a file that is stable: opened once (O_NOFOLLOW, regular only), copied, and its size, mtime and inode the same
+ * before and after. Errors: NOT_FOUND, REFUSED (no regular file), LIMIT (module_bytes), CHANGED, SYSTEM. */
+int tf_read_stable(int directory_fd, const char *name, const struct tf_limits *limits, struct tf_buffer *ret_bytes,
+                   struct tf_error *error);
+
+/* ---- the builder ---- */
+
+struct tf_watcher_config {
+    const char *root;
+    const char *cache_folder;
+    struct tf_compiler_config compiler;
+    struct tf_limits limits;
+    uint32_t jobs;             /* builds at once; 0: one per core */
+    uint32_t settle_ms;        /* a file is built when it was closed after writing, or unchanged this long; 0: 200 */
+    uint32_t rescan_s;         /* full rescan; 0: 60 */
+    int state_fd;              /* memfd of struct tf_shared_state, or -1 */
+    int acks_fd;               /* memfd of struct tf_shared_acks, or -1 */
+    const int *wake_fds;       /* an eventfd a worker: written after each publication; not owned */
+    uint32_t worker_count;
+    int stop_fd;               /* readable: stop; not owned */
+};
+
+/* Runs until stop_fd is readable. Logs lines to standard error. Errors: those of opening cache, compiler, root. */
+int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *error);
+
+/* ---- status, for `terrafirma status` ---- */
+
+/* JSON that the builder keeps at roots/<id>/status.json, atomically replaced:
+ * {"root", "generation", "updated" (RFC 3339), "functions": [{"site", "path", "state", "key", "version" (first 12 hex
+ * digits of the live source's SHA-256), "build_id", "source_bytes", "built_at", "build_ms", "error": {"code", "text",
+ * "at", "source_sha256"} or null}]}. `state` is that of the route; `error` tells of the newest upload even when an older
+ * version is live. */
+
+#endif
