@@ -26,9 +26,12 @@ struct tf_terrarium {
     bool status_set;
     uint16_t status;
     struct tf_text body;
+    size_t body_capacity; /* what `body.bytes` has room for */
     struct tf_header *headers; /* in the arena */
     size_t header_count, header_capacity;
     size_t header_bytes;
+    char *header_text; /* in the arena: names and values, line by line in the order of `headers` */
+    size_t header_text_used, header_text_capacity;
     size_t log_bytes;
 };
 
@@ -64,7 +67,12 @@ void tf_guest_park(struct tf_guest *guest);
 /* From the event loop: the guest may be resumed. */
 void tf_guest_wake(struct tf_guest *guest);
 
+/* tf_abi_host.memory_grow: at most the module's maximum and limits.memory_pages. */
+uint32_t tf_guest_memory_grow(void *header, uint32_t delta_pages);
+
 /* The table of host functions, in worlds.h's order (runtime/worlds/table.c). */
 extern const struct tf_abi_host tf_host_table;
+/* The most that the host functions take from the arena of one request, whatever the guest does; bytes. */
+size_t tf_terrarium_arena_bytes(const struct tf_limits *limits);
 
 #endif
