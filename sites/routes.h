@@ -3,7 +3,7 @@
  *
  *     terrafirma-routes 1 <generation>
  *     site <name>
- *     function <state> <key or -> <build id> <path, percent-encoded>
+ *     function <state> <key or -> <build id or -> <path, percent-encoded>
  *     …
  *     end <sha256 of all lines before>
  *
@@ -25,6 +25,7 @@
 
 #define TF_ROUTE_PATH_BYTES 1024 /* longest path below a site, with the final NUL; longer ones are not served */
 #define TF_BUILD_ID_BYTES 17     /* 16 hex digits and a NUL */
+#define TF_ROUTES_MOST 2000000   /* sites, and functions, in one table */
 
 enum tf_route_state {
     TF_ROUTE_BUILDING, /* never built yet: 503 */
@@ -38,12 +39,13 @@ struct tf_route {
     const char *site, *path;         /* owned by the table */
     enum tf_route_state state;
     char key[TF_HASH_HEX_BYTES];     /* "" unless LIVE */
-    char build_id[TF_BUILD_ID_BYTES];/* of the newest build, for the operator's report */
+    char build_id[TF_BUILD_ID_BYTES];/* of the newest build, for the operator's report; "": none */
 };
 
 struct tf_routes; /* immutable once made; free threads may read */
 
-/* Building one. `add_site` before its functions. Strings are copied. */
+/* Building one. `add_site` before its functions. Strings are copied. create: NULL without memory. The others return 0,
+ * USAGE (a name, path or key of the wrong form, an unknown site, something that is there already), LIMIT or SYSTEM. */
 struct tf_routes *tf_routes_create(uint64_t generation);
 int tf_routes_add_site(struct tf_routes *routes, const char *site);
 int tf_routes_add(struct tf_routes *routes, const struct tf_route *route);

@@ -1,0 +1,322 @@
+/*
+ * The route table as a file.
+ *
+ * A worker must be able to read it although the builder, which meets tenants' bytes, wrote it: so every line is checked
+ * as if a stranger had sent it, in one canonical spelling only, and an error names the line.
+ */
+#include "sites/routes.h"
+#include "sites/routes_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "sites/site.h"
+
+#define FILE_MOST_BYTES ((size_t)1 << 30)
+#define GENERATION_NAME_BYTES 32
+/* "end ", 64 digits, a newline */
+#define END_LINE_BYTES (4 + TF_HASH_HEX_BYTES)
+
+static void name_of(uint64_t generation, char ret_name[GENERATION_NAME_BYTES])
+{
+    snprintf(ret_name, GENERATION_NAME_BYTES, "gen-%" PRIu64, generation);
+}
+
+static bool is_plain(unsigned char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("._~/@:+,=-", c) != NULL);
+}
+
+static void append_encoded(struct tf_buffer *text, const char *path)
+{
+    for (; *path != '\0'; path++) {
+        unsigned char const c = (unsigned char)*path;
+        if (is_plain(c))
+            tf_buffer_append_byte(text, c);
+        else
+            tf_buffer_printf(text, "%%%02X", c);
+    }
+}
+
+static void append_end(struct tf_buffer *text)
+{
+    uint8_t digest[TF_HASH_BYTES];
+    char hex[TF_HASH_HEX_BYTES];
+    tf_hash_bytes(text->bytes, text->length, digest);
+    tf_hash_hex(digest, hex);
+    tf_buffer_printf(text, "end %s\n", hex);
+}
+
+int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_error *error)
+{
+    if (routes->generation == 0)
+        return tf_error_set(error, TF_ERR_USAGE, "route generation 0 means that there is none");
+    struct tf_buffer text;
+    tf_buffer_init(&text, FILE_MOST_BYTES);
+    tf_buffer_printf(&text, "terrafirma-routes 1 %" PRIu64 "\n", routes->generation);
+    for (uint32_t s = 0; s < routes->site_count; s++) {
+        const struct tf_routes_site *const site = &routes->sites[s];
+        tf_buffer_printf(&text, "site %s\n", site->name);
+        for (uint32_t r = site->first_route; r != TF_ROUTES_NONE; r = routes->next_of_site[r]) {
+            const struct tf_route *const route = &routes->routes[r];
+            tf_buffer_printf(&text, "function %s %s %s ", tf_route_state_name(route->state),
+                             route->key[0] != '\0' ? route->key : "-",
+                             route->build_id[0] != '\0' ? route->build_id : "-");
+            append_encoded(&text, route->path);
+            tf_buffer_append_byte(&text, '\n');
+        }
+    }
+    append_end(&text);
+    int result;
+    if (text.failed) {
+        result = tf_error_set(error, TF_ERR_LIMIT, "the route table does not fit into %zu bytes", text.maximum);
+    } else {
+        char name[GENERATION_NAME_BYTES];
+        name_of(routes->generation, name);
+        result = tf_file_write_atomic(folder_fd, name, text.bytes, text.length, 0644, error);
+    }
+    tf_buffer_dispose(&text);
+    return result;
+}
+
+/* ---- reading ---- */
+
+struct reader {
+    char *next, *end; /* what is left of the text, end line excluded */
+    char *line;       /* the current line, NUL instead of newline */
+    size_t length;
+    unsigned long number;
+    struct tf_error *error;
+};
+
+static int broken(struct reader *reader, const char *what)
+{
+    return tf_error_set(reader->error, TF_ERR_CORRUPT, "route table, line %lu: %s", reader->number, what);
+}
+
+/* The answer to a line whose content was added with `result`. */
+static int added(struct reader *reader, int result, const char *what_is_wrong)
+{
+    if (result == TF_ERR_USAGE)
+        return broken(reader, what_is_wrong);
+    if (result == TF_ERR_LIMIT)
+        return broken(reader, "too many");
+    if (result != 0)
+        return tf_error_set(reader->error, result, "route table, line %lu: no memory", reader->number);
+    return 0;
+}
+
+/* Sets line and length; the caller has seen that next != end. */
+static int next_line(struct reader *reader)
+{
+    reader->number++;
+    reader->line = reader->next;
+    char *const newline = memchr(reader->next, '\n', (size_t)(reader->end - reader->next));
+    if (newline == NULL)
+        return broken(reader, "no newline at the end");
+    *newline = '\0';
+    reader->length = (size_t)(newline - reader->line);
+    reader->next = newline + 1;
+    if (strlen(reader->line) != reader->length)
+        return broken(reader, "a NUL byte");
+    return 0;
+}
+
+/* Cuts the text before the next space off *rest; NULL where there is no space. */
+static char *take_word(char **rest)
+{
+    char *const word = *rest;
+    char *const space = strchr(word, ' ');
+    if (space == NULL)
+        return NULL;
+    *space = '\0';
+    *rest = space + 1;
+    return word;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* In place. Bytes that need no encoding must not be encoded: one path has one spelling. */
+static bool decode(char *text, size_t *ret_length)
+{
+    char *out = text;
+    for (const char *in = text; *in != '\0'; in++) {
+        if (is_plain((unsigned char)*in)) {
+            *out++ = *in;
+            continue;
+        }
+        if (*in != '%')
+            return false;
+        int const high = hex_value(in[1]);
+        int const low = high < 0 ? -1 : hex_value(in[2]);
+        if (low < 0)
+            return false;
+        unsigned char const c = (unsigned char)(high << 4 | low);
+        if (c == '\0' || is_plain(c))
+            return false;
+        *out++ = (char)c;
+        in += 2;
+    }
+    *out = '\0';
+    *ret_length = (size_t)(out - text);
+    return true;
+}
+
+static bool read_state(const char *word, enum tf_route_state *ret_state)
+{
+    for (int state = TF_ROUTE_BUILDING; state <= TF_ROUTE_REFUSED; state++) {
+        if (strcmp(word, tf_route_state_name((enum tf_route_state)state)) == 0) {
+            *ret_state = (enum tf_route_state)state;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "-" stands for nothing; returns false where the word is empty or does not fit. */
+static bool read_word(const char *word, char *ret_text, size_t bytes)
+{
+    if (word[0] == '\0' || strlen(word) >= bytes)
+        return false;
+    strcpy(ret_text, strcmp(word, "-") == 0 ? "" : word);
+    return true;
+}
+
+static int read_function(struct reader *reader, struct tf_routes *routes, const char *site, char *rest)
+{
+    if (site == NULL)
+        return broken(reader, "a function before any site");
+    struct tf_route route = {.site = site};
+    const char *const state = take_word(&rest);
+    if (state == NULL || !read_state(state, &route.state))
+        return broken(reader, "unknown state");
+    const char *const key = take_word(&rest);
+    if (key == NULL || !read_word(key, route.key, sizeof(route.key)))
+        return broken(reader, "malformed key");
+    if (route.state == TF_ROUTE_LIVE ? !tf_hash_is_hex(route.key) : route.key[0] != '\0')
+        return broken(reader, "a key that does not suit the state");
+    const char *const build_id = take_word(&rest);
+    if (build_id == NULL || !read_word(build_id, route.build_id, sizeof(route.build_id)))
+        return broken(reader, "malformed build id");
+    size_t path_length;
+    if (!decode(rest, &path_length))
+        return broken(reader, "malformed percent-encoding");
+    if (!tf_route_path_is_valid(rest, path_length))
+        return broken(reader, "not a path of a function");
+    route.path = rest;
+    return added(reader, tf_routes_add(routes, &route), "a malformed build id, or a function that is there already");
+}
+
+static int read_lines(struct reader *reader, struct tf_routes *routes)
+{
+    const char *site = NULL;
+    while (reader->next != reader->end) {
+        int result = next_line(reader);
+        if (result != 0)
+            return result;
+        char *rest = reader->line;
+        const char *const word = take_word(&rest);
+        if (word == NULL)
+            return broken(reader, "unknown line");
+        if (strcmp(word, "function") == 0) {
+            result = read_function(reader, routes, site, rest);
+            if (result != 0)
+                return result;
+        } else if (strcmp(word, "site") == 0) {
+            result = added(reader, tf_routes_add_site(routes, rest), "not a site, or one that is there already");
+            if (result != 0)
+                return result;
+            site = rest;
+        } else {
+            return broken(reader, "unknown line");
+        }
+    }
+    return 0;
+}
+
+/* Checks the last line against everything before it, and the first line's format and generation. */
+static int read_frame(struct reader *reader, struct tf_buffer *text, uint64_t generation)
+{
+    if (text->length < END_LINE_BYTES)
+        return tf_error_set(reader->error, TF_ERR_CORRUPT, "route table: cut short");
+    size_t const body_length = text->length - END_LINE_BYTES;
+    uint8_t digest[TF_HASH_BYTES];
+    char expected[END_LINE_BYTES + 1] = "end ";
+    tf_hash_bytes(text->bytes, body_length, digest);
+    tf_hash_hex(digest, expected + 4);
+    expected[END_LINE_BYTES - 1] = '\n';
+    if (memcmp(text->bytes + body_length, expected, END_LINE_BYTES) != 0)
+        return tf_error_set(reader->error, TF_ERR_CORRUPT, "route table: the hash in its last line does not match");
+    reader->next = (char *)text->bytes;
+    reader->end = reader->next + body_length;
+    if (reader->next == reader->end)
+        return tf_error_set(reader->error, TF_ERR_CORRUPT, "route table: no first line");
+    int const result = next_line(reader);
+    if (result != 0)
+        return result;
+    char first[64];
+    snprintf(first, sizeof(first), "terrafirma-routes 1 %" PRIu64, generation);
+    if (strcmp(reader->line, first) != 0)
+        return broken(reader, "another format or generation");
+    return 0;
+}
+
+int tf_routes_read(int folder_fd, uint64_t generation, struct tf_routes **ret_routes, struct tf_error *error)
+{
+    char name[GENERATION_NAME_BYTES];
+    name_of(generation, name);
+    struct tf_buffer text;
+    tf_buffer_init(&text, FILE_MOST_BYTES);
+    struct tf_routes *routes = NULL;
+    struct tf_error inner = {0};
+    int result = tf_file_read(folder_fd, name, &text, &inner);
+    if (result != 0) {
+        /* Not a regular file, or larger than any table: whatever it is, it is not ours. */
+        if (result == TF_ERR_REFUSED || result == TF_ERR_LIMIT)
+            result = TF_ERR_CORRUPT;
+        tf_error_set(error, result, "route table %s", inner.text);
+        goto out;
+    }
+    routes = tf_routes_create(generation);
+    if (routes == NULL) {
+        result = tf_error_set(error, TF_ERR_SYSTEM, "no memory for the route table");
+        goto out;
+    }
+    struct reader reader = {.error = error};
+    result = read_frame(&reader, &text, generation);
+    if (result == 0)
+        result = read_lines(&reader, routes);
+    if (result == 0)
+        *ret_routes = routes;
+    else
+        tf_routes_destroy(&routes);
+out:
+    tf_buffer_dispose(&text);
+    return result;
+}
+
+int tf_routes_root_id(const char *root, char ret_id[TF_BUILD_ID_BYTES], struct tf_error *error)
+{
+    char *const path = realpath(root, NULL);
+    if (path == NULL)
+        return tf_error_system(error, "cannot find the folder %s", root);
+    uint8_t digest[TF_HASH_BYTES];
+    char hex[TF_HASH_HEX_BYTES];
+    tf_hash_bytes(path, strlen(path), digest);
+    tf_hash_hex(digest, hex);
+    free(path);
+    memcpy(ret_id, hex, TF_BUILD_ID_BYTES - 1);
+    ret_id[TF_BUILD_ID_BYTES - 1] = '\0';
+    return 0;
+}
