@@ -11,7 +11,8 @@
  *                            which guests take for a lock, it reads as "somebody else has it"
  *     dns                    0, and a null pointer word, which is what the Rust library looks at
  *
- * Arguments are checked all the same: a wild pointer is a trap with or without the service behind it.
+ * Arguments are checked all the same: a wild pointer is a trap with or without the service behind it. tf_guest_of is
+ * called even where the guest is not looked at: it is where a guest that does nothing but call the host is preempted.
  */
 #include "runtime/worlds/terrarium.h"
 
@@ -48,14 +49,14 @@ uint32_t tf_terrarium_req_set_body(void *header, uint32_t handle, uint32_t addre
 
 uint32_t tf_terrarium_req_send(void *header, uint32_t handle)
 {
-    (void)header;
+    tf_guest_of(header);
     (void)handle;
     return TF_TERRARIUM_ERROR;
 }
 
 uint32_t tf_terrarium_req_send_async(void *header, uint32_t handle)
 {
-    (void)header;
+    tf_guest_of(header);
     (void)handle;
     return TF_TERRARIUM_ERROR;
 }
@@ -63,7 +64,7 @@ uint32_t tf_terrarium_req_send_async(void *header, uint32_t handle)
 /* Not -1: the Rust library takes the result for 16 bits wide and panics over more. */
 uint32_t tf_terrarium_resp_get_response_code(void *header, uint32_t handle)
 {
-    (void)header;
+    tf_guest_of(header);
     (void)handle;
     return 0;
 }
@@ -91,7 +92,7 @@ void tf_terrarium_resp_get_body(void *header, uint32_t pointer_out, uint32_t len
 
 uint32_t tf_terrarium_pending_req_wait(void *header, uint32_t pending)
 {
-    (void)header;
+    tf_guest_of(header);
     (void)pending;
     return TF_TERRARIUM_ERROR;
 }
@@ -99,7 +100,7 @@ uint32_t tf_terrarium_pending_req_wait(void *header, uint32_t pending)
 /* Never -2 (not ready): a guest would poll until its time is over. */
 uint32_t tf_terrarium_pending_req_poll(void *header, uint32_t pending)
 {
-    (void)header;
+    tf_guest_of(header);
     (void)pending;
     return TF_TERRARIUM_ERROR;
 }
