@@ -126,6 +126,8 @@ const struct tf_response *tf_guest_response(const struct tf_guest *guest);
 enum tf_trap tf_guest_trap_kind(const struct tf_guest *guest);
 const void *tf_guest_trap_address(const struct tf_guest *guest);
 const char *tf_trap_name(enum tf_trap trap);
+/* A host function's reason, or NULL. Static storage. */
+const char *tf_guest_trap_detail(const struct tf_guest *guest);
 /* CPU time used so far, from the timestamp counter, ns. */
 uint64_t tf_guest_cpu_ns(const struct tf_guest *guest);
 void *tf_guest_context(const struct tf_guest *guest);

@@ -38,15 +38,15 @@
     X(build_wall_seconds,         300, 1,          7200,  "seconds",  "wall time of one build")                   \
     X(build_memory_bytes,  4294967296, 268435456, 68719476736, "bytes", "address space of one tool in one build") \
     X(build_file_bytes,    1073741824, 1048576, 8589934592, "bytes",  "size of one file that a build writes")     \
-    X(build_processes,            128, 8,          4096,  "entries",  "processes of one build")                     /* a synced folder; what lies beyond is not served, and the builder says so */                                \
+    X(build_processes,            128, 8,          4096,  "entries",  "processes of one build")                  \
+    /* a synced folder; what lies beyond is not served, and the builder says so */                                \
     X(root_sites,               10000, 1,        100000,  "entries",  "sites of a root")                          \
     X(site_functions,           10000, 1,       1000000,  "entries",  "functions of one site")                    \
     X(site_folders,             10000, 1,       1000000,  "entries",  "folders of one site")                      \
     X(site_depth,                  32, 1,            64,  "levels",   "folders inside one another in a site")     \
-  \
     /* a request */                                                                                               \
     X(memory_pages,              2048, 1,         65536,  "pages of 64 KiB", "linear memory of one instance")     \
-    X(guest_stack_bytes,       524288, 65536,   8388608,  "bytes",    "native stack of one guest")                \
+    X(guest_stack_bytes,       524288, 131072,  8388608,  "bytes",    "native stack of one guest")                \
     X(cpu_ms,                    1000, 1,        600000,  "ms",       "CPU time of one request")                  \
     X(wall_ms,                   5000, 1,       3600000,  "ms",       "wall time of one request")                 \
     X(request_body_bytes,    16777216, 0,      33554431,  "bytes",    "request body")                             \

@@ -1,0 +1,231 @@
+/*
+ * One request's run: start, turns, end.
+ */
+#include "runtime/internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "runtime/switch.h"
+
+/* What tf_switch pops from a new guest's stack: MXCSR and x87 control word as the ABI starts a thread, registers, the
+ * entry's address. */
+struct first_frame {
+    uint32_t mxcsr;
+    uint32_t x87;
+    void *r15, *r14, *r13, *r12, *rbx, *rbp;
+    void *return_address;
+    void *end; /* keeps the entry's stack 16-byte aligned */
+};
+
+static void prepare_stack(struct tf_guest *guest)
+{
+    struct first_frame *const frame = (struct first_frame *)(guest->slot->stack_top - sizeof(struct first_frame));
+    *frame = (struct first_frame){
+        .mxcsr = 0x1f80,
+        .x87 = 0x037f,
+        .rbx = guest,
+        .return_address = (void *)(uintptr_t)tf_guest_entry,
+    };
+    guest->stack_pointer = frame;
+}
+
+int tf_guest_start(struct tf_function *function, const struct tf_request *request, void *context,
+                   struct tf_guest **ret_guest, struct tf_error *error)
+{
+    if (function->guest_count >= function->runtime->config.limits.function_concurrency)
+        return tf_error_set(error, TF_ERR_LIMIT, "%u requests of this function run already "
+                            "(limits.function_concurrency)", function->guest_count);
+    struct tf_error local = {0};
+    struct tf_slot *const slot = tf_slot_acquire(function, &local);
+    if (slot == NULL)
+        return tf_error_set(error, local.code, "%s", local.text);
+    tf_function_touch(function);
+    function->guest_count++;
+    struct tf_guest *const guest = &slot->guest;
+    guest->function = function;
+    guest->state = TF_GUEST_READY;
+    guest->yield_wanted = false;
+    guest->needs_set_up = function->has_set_up && !function->snapshot_taken;
+    guest->trap = TF_TRAP_NONE;
+    guest->trap_address = NULL;
+    guest->trap_detail = NULL;
+    guest->cpu_ticks = 0;
+    guest->started_ns = tf_clock_ns();
+    guest->request = request;
+    guest->context = context;
+    guest->terrarium = function->terrarium;
+    prepare_stack(guest);
+    function->runtime->counters.guests_started++;
+    function->runtime->counters.slots_running++;
+    *ret_guest = guest;
+    return 0;
+}
+
+void tf_guest_main(struct tf_guest *guest)
+{
+    struct tf_abi_module const *const abi = guest->function->source.abi;
+    void *const instance = guest->slot->instance;
+    if (guest->needs_set_up) {
+        if (abi->start != NULL)
+            abi->start(instance);
+        if (abi->initialize != NULL)
+            abi->initialize(instance);
+        tf_guest_leave(guest, TF_SWITCH_SET_UP);
+    }
+    abi->run(instance);
+    tf_guest_leave(guest, TF_SWITCH_RETURNED);
+    __builtin_unreachable();
+}
+
+void tf_guest_leave(struct tf_guest *guest, enum tf_switch_reason reason)
+{
+    guest->reason = reason;
+    tf_switch((void **)&guest->stack_pointer, guest->slot->runtime->host_stack_pointer);
+}
+
+void tf_guest_preempted(void)
+{
+    tf_guest_leave(tf_runtime_here->running, TF_SWITCH_PREEMPTED);
+}
+
+/* One switch to the guest and back. */
+static void take_turn(struct tf_runtime *runtime, struct tf_guest *guest)
+{
+    runtime->turns++;
+    if (!runtime->tick_armed)
+        tf_tick_arm(runtime);
+    guest->state = TF_GUEST_RUNNING;
+    guest->yield_wanted = false;
+    uint64_t const start = tf_ticks();
+    runtime->turn_started_ticks = start;
+    runtime->running = guest;
+    tf_switch((void **)&runtime->host_stack_pointer, guest->stack_pointer);
+    runtime->running = NULL;
+    guest->cpu_ticks += tf_ticks() - start;
+}
+
+static enum tf_outcome end(struct tf_guest *guest, enum tf_outcome outcome)
+{
+    guest->state = TF_GUEST_ENDED;
+    return outcome;
+}
+
+static void freeze(struct tf_guest *guest)
+{
+    struct tf_function *const function = guest->function;
+    bool const may = (function->source.abi->flags & TF_ABI_START_SNAPSHOT) != 0;
+    if (may && !function->snapshot_taken)
+        tf_function_take_snapshot(guest); /* a failure costs time: the next guest sets up again */
+    guest->needs_set_up = false;
+}
+
+enum tf_outcome tf_guest_resume(struct tf_guest *guest)
+{
+    struct tf_runtime *const runtime = guest->slot->runtime;
+    struct tf_limits const *const limits = &runtime->config.limits;
+    assert(tf_runtime_here == runtime && guest->state == TF_GUEST_READY);
+    for (;;) {
+        take_turn(runtime, guest);
+        switch (guest->reason) {
+        case TF_SWITCH_RETURNED:
+            return end(guest, TF_OUTCOME_RETURNED);
+        case TF_SWITCH_TRAPPED:
+            runtime->counters.guests_trapped++;
+            return end(guest, TF_OUTCOME_TRAPPED);
+        case TF_SWITCH_SET_UP:
+            freeze(guest);
+            break;
+        case TF_SWITCH_PARKED:
+            guest->state = TF_GUEST_PARKED;
+            return TF_OUTCOME_PARKED;
+        case TF_SWITCH_PREEMPTED:
+            runtime->counters.preemptions++;
+            break;
+        }
+        if (tf_ticks_to_ns(guest->cpu_ticks) >= limits->cpu_ms * TF_NS_PER_MS)
+            return end(guest, TF_OUTCOME_CPU_OVER);
+        if (tf_clock_ns() - guest->started_ns >= limits->wall_ms * TF_NS_PER_MS)
+            return end(guest, TF_OUTCOME_WALL_OVER);
+        guest->state = TF_GUEST_READY;
+        if (guest->reason == TF_SWITCH_PREEMPTED)
+            return TF_OUTCOME_PREEMPTED;
+    }
+}
+
+const struct tf_response *tf_guest_response(const struct tf_guest *guest)
+{
+    struct tf_terrarium const *const terrarium = &guest->terrarium;
+    /* Filled on demand: most of what a guest is has no response. */
+    struct tf_response *const response = (struct tf_response *)(uintptr_t)&guest->response;
+    *response = (struct tf_response){
+        .status = terrarium->status_set ? terrarium->status : 200,
+        .body = terrarium->body,
+        .headers = terrarium->headers,
+        .header_count = terrarium->header_count,
+    };
+    return response;
+}
+
+enum tf_trap tf_guest_trap_kind(const struct tf_guest *guest)
+{
+    return guest->trap;
+}
+
+const void *tf_guest_trap_address(const struct tf_guest *guest)
+{
+    return guest->trap_address;
+}
+
+const char *tf_trap_name(enum tf_trap trap)
+{
+    static const char *const names[TF_TRAP_COUNT] = {
+        [TF_TRAP_NONE] = "none",
+        [TF_TRAP_UNREACHABLE] = "unreachable",
+        [TF_TRAP_OUT_OF_BOUNDS] = "out of bounds",
+        [TF_TRAP_DIVIDE_BY_ZERO] = "integer divide by zero",
+        [TF_TRAP_INTEGER_OVERFLOW] = "integer overflow",
+        [TF_TRAP_INVALID_CONVERSION] = "invalid conversion to integer",
+        [TF_TRAP_CALL_INDIRECT] = "null or mismatched indirect call",
+        [TF_TRAP_STACK_EXHAUSTED] = "call stack exhausted",
+        [TF_TRAP_HOST_CALL] = "bad host call",
+        [TF_TRAP_ALLOCATOR] = "no allocator, or it failed",
+        [TF_TRAP_OUTPUT_LIMIT] = "output limit",
+        [TF_TRAP_EXIT] = "exit with an error",
+    };
+    return (unsigned)trap < TF_TRAP_COUNT ? names[trap] : "unknown";
+}
+
+const char *tf_guest_trap_detail(const struct tf_guest *guest)
+{
+    return guest->trap_detail;
+}
+
+uint64_t tf_guest_cpu_ns(const struct tf_guest *guest)
+{
+    return tf_ticks_to_ns(guest->cpu_ticks);
+}
+
+void *tf_guest_context(const struct tf_guest *guest)
+{
+    return guest->context;
+}
+
+void tf_guest_finish(struct tf_guest **guest_pointer)
+{
+    struct tf_guest *const guest = *guest_pointer;
+    if (guest == NULL)
+        return;
+    *guest_pointer = NULL;
+    assert(guest->state != TF_GUEST_RUNNING && guest->state != TF_GUEST_FREE);
+    struct tf_slot *const slot = guest->slot;
+    guest->state = TF_GUEST_FREE;
+    guest->request = NULL;
+    guest->context = NULL;
+    guest->function->guest_count--;
+    slot->runtime->counters.slots_running--;
+    tf_arena_reset(&guest->arena);
+    tf_slot_release(slot);
+}

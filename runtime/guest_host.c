@@ -1,0 +1,133 @@
+/*
+ * What host functions get to do with their guest (guest.h). All of it runs on the guest's stack.
+ */
+#include "runtime/internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct tf_guest *tf_guest_of(const struct tf_abi_header *header)
+{
+    struct tf_guest *const guest = header->guest;
+    uint8_t const *const here = __builtin_frame_address(0);
+    if ((size_t)(here - guest->slot->stack_low) < TF_HOST_CALL_STACK_BYTES)
+        tf_guest_trap(guest, TF_TRAP_STACK_EXHAUSTED, "too little stack left for a host call");
+    if (guest->yield_wanted)
+        tf_guest_leave(guest, TF_SWITCH_PREEMPTED);
+    return guest;
+}
+
+const struct tf_request *tf_guest_request(const struct tf_guest *guest)
+{
+    return guest->request;
+}
+
+struct tf_arena *tf_guest_arena(struct tf_guest *guest)
+{
+    return &guest->arena;
+}
+
+struct tf_terrarium *tf_guest_terrarium(struct tf_guest *guest)
+{
+    return &guest->terrarium;
+}
+
+const struct tf_limits *tf_guest_limits(const struct tf_guest *guest)
+{
+    return &guest->slot->runtime->config.limits;
+}
+
+_Noreturn void tf_guest_trap(struct tf_guest *guest, enum tf_trap trap, const char *detail)
+{
+    guest->trap = trap;
+    guest->trap_address = NULL;
+    guest->trap_detail = detail;
+    tf_guest_leave(guest, TF_SWITCH_TRAPPED);
+    __builtin_unreachable();
+}
+
+uint64_t tf_guest_memory_bytes(const struct tf_guest *guest)
+{
+    struct tf_abi_memory const *const memory = tf_slot_memory(guest->slot);
+    return memory != NULL ? memory->size : 0;
+}
+
+static uint8_t *range(struct tf_guest *guest, uint32_t address, uint32_t length)
+{
+    if ((uint64_t)address + length > tf_guest_memory_bytes(guest))
+        tf_guest_trap(guest, TF_TRAP_HOST_CALL, "an argument points outside the memory");
+    return guest->slot->memory + address;
+}
+
+const uint8_t *tf_guest_bytes(struct tf_guest *guest, uint32_t address, uint32_t length)
+{
+    return range(guest, address, length);
+}
+
+void tf_guest_write(struct tf_guest *guest, uint32_t address, const void *bytes, uint32_t length)
+{
+    /* A watched page faults here as it would in the guest: the handler opens it, whoever writes. */
+    memcpy(range(guest, address, length), bytes, length);
+}
+
+void tf_guest_write_u32(struct tf_guest *guest, uint32_t address, uint32_t value)
+{
+    memcpy(range(guest, address, sizeof(value)), &value, sizeof(value));
+}
+
+uint32_t tf_guest_read_u32(struct tf_guest *guest, uint32_t address)
+{
+    uint32_t value;
+    memcpy(&value, range(guest, address, sizeof(value)), sizeof(value));
+    return value;
+}
+
+uint32_t tf_guest_allocate(struct tf_guest *guest, uint32_t bytes)
+{
+    struct tf_abi_module const *const abi = guest->function->source.abi;
+    void *const instance = guest->slot->instance;
+    uint32_t const wanted = bytes > 0 ? bytes : 1; /* malloc(0) returns what free traps on, in guests that exist */
+    uint32_t address;
+    if (guest->terrarium.has_table_allocator && abi->table_allocate != NULL)
+        address = abi->table_allocate(instance, guest->terrarium.malloc_index, wanted);
+    else if (abi->allocate != NULL)
+        address = abi->allocate(instance, wanted);
+    else
+        tf_guest_trap(guest, TF_TRAP_ALLOCATOR,
+                      "the guest announced no allocator (hostcall_init_mm, or the export default_malloc_impl)");
+    if (address == 0)
+        tf_guest_trap(guest, TF_TRAP_ALLOCATOR, "the guest's allocator returned 0");
+    range(guest, address, wanted);
+    return address;
+}
+
+void tf_guest_log(struct tf_guest *guest, const char *kind, struct tf_text text)
+{
+    struct tf_runtime *const runtime = guest->slot->runtime;
+    size_t const left = runtime->config.limits.log_bytes - guest->terrarium.log_bytes;
+    if (text.length > left)
+        text.length = left;
+    guest->terrarium.log_bytes += text.length;
+    if (runtime->config.log != NULL && (text.length > 0 || left > 0))
+        runtime->config.log(runtime->config.log_context, guest, kind, text);
+}
+
+void tf_guest_park(struct tf_guest *guest)
+{
+    tf_guest_leave(guest, TF_SWITCH_PARKED);
+}
+
+void tf_guest_wake(struct tf_guest *guest)
+{
+    assert(guest->state == TF_GUEST_PARKED);
+    guest->state = TF_GUEST_READY;
+}
+
+/* The row behind memory.grow (abi.h): not a world's function, every module may call it. */
+uint32_t tf_guest_memory_grow(void *header, uint32_t delta_pages)
+{
+    struct tf_guest *const guest = tf_guest_of(header);
+    return tf_slot_grow(guest->slot, delta_pages);
+}

@@ -1,0 +1,219 @@
+/*
+ * The runtime's own structures. Included by runtime/ only.
+ *
+ * One slot, from low to high address. Its place is fixed when the runtime is made; what is accessible changes.
+ *
+ *     base
+ *     │ guard 1 MiB │ guest stack │ header, instance, tables … save area │ guard 1 MiB │ linear memory 4 GiB │ reach │
+ *                   ▲             ▲ host area, TF_ABI_HOST_AREA_BYTES    ▲             ▲
+ *                   stack_low     header (TF_ABI_HEADER_BYTES below the  │             memory
+ *                                 instance)                              save_top (where a preempted guest's registers go)
+ *
+ * Guest code reaches what lies above `memory` (32-bit address + static offset, all unsigned) and, through its stack
+ * pointer, what lies around the stack. Both end in mappings that never become accessible.
+ */
+#ifndef TF_RUNTIME_INTERNAL_H
+#define TF_RUNTIME_INTERNAL_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "runtime/guest.h"
+#include "runtime/runs.h"
+#include "runtime/runtime.h"
+
+/* Where a preempted guest's registers go: all of XSAVE's state and the general registers. */
+#define TF_SAVE_AREA_BYTES 16384u
+/* What a host function may use of the guest's stack, checked on entry. */
+#define TF_HOST_CALL_STACK_BYTES 65536u
+/* First block of a guest's arena; kept from request to request. */
+#define TF_ARENA_FIRST_BYTES 16384u
+/* Past this many written pages, copying back costs more than dropping the pages. */
+#define TF_DIRTY_PAGES_MAX 2048u
+/* A slot forgets what it learned after this many requests, so that one large request does not tax all later ones. */
+#define TF_RELEARN_REQUESTS 16384u
+
+enum tf_slot_class { TF_SLOT_SMALL, TF_SLOT_LARGE, TF_SLOT_CLASSES };
+
+enum tf_guest_state {
+    TF_GUEST_FREE,
+    TF_GUEST_READY,   /* has work and may run */
+    TF_GUEST_RUNNING,
+    TF_GUEST_PARKED,
+    TF_GUEST_ENDED,
+};
+
+/* Why a guest's stack gave the thread back; set right before the switch. */
+enum tf_switch_reason {
+    TF_SWITCH_PREEMPTED,
+    TF_SWITCH_PARKED,
+    TF_SWITCH_SET_UP, /* start and initialize are done: the snapshot may be taken */
+    TF_SWITCH_RETURNED,
+    TF_SWITCH_TRAPPED,
+};
+
+struct tf_guest {
+    struct tf_slot *slot;
+    struct tf_function *function;
+    enum tf_guest_state state;
+    enum tf_switch_reason reason;
+    /* Stack pointer to switch to; volatile because the handlers look at what a running guest has. */
+    void *volatile stack_pointer;
+    volatile bool yield_wanted; /* a tick fell into host code */
+    bool needs_set_up;
+    enum tf_trap trap;
+    const void *trap_address;
+    const char *trap_detail;
+    uint64_t cpu_ticks; /* timestamp counter ticks used before the running turn */
+    uint64_t started_ns;
+    const struct tf_request *request;
+    void *context;
+    struct tf_arena arena;
+    struct tf_terrarium terrarium;
+    struct tf_response response;
+};
+
+struct tf_slot {
+    uint8_t *base;
+    uint8_t *stack_low, *stack_top;
+    struct tf_abi_header *header;
+    uint8_t *instance;
+    uint8_t *memory;
+    struct tf_runtime *runtime;
+    enum tf_slot_class class;
+    struct tf_function *function; /* bound to, or NULL */
+    bool host_area_open;
+    uint32_t generation;     /* of the function's snapshot that it is bound to */
+    uint64_t accessible_bytes; /* of the linear memory, from 0 */
+    uint64_t mapped_image_bytes; /* of `memory`, backed by the function's image */
+    struct tf_runs dirty;    /* pages that may be written without a fault and are copied back */
+    bool dirty_overflow;     /* everything is writable: drop all pages at the end */
+    uint32_t requests;       /* since the dirty set was last forgotten */
+    uintptr_t last_fault;    /* the page that faulted last, and how often in a row: */
+    uint32_t same_faults;    /* a page that keeps faulting is not one we can open */
+    struct tf_slot *next;    /* in a list of ready or unbound slots */
+    struct tf_guest guest;
+};
+
+struct tf_function {
+    struct tf_runtime *runtime;
+    struct tf_function_source source;
+    enum tf_slot_class class;
+    uint64_t memory_pages_max; /* grow refuses beyond: the least of module's and operator's */
+    bool has_set_up;      /* there is a start or initialize function */
+    bool snapshot_taken;  /* set-up already happened: `instance` and `image` are after it */
+    uint32_t generation;  /* raised with the snapshot: slots bound before are bound anew */
+    uint8_t *instance;    /* instance bytes that a request starts from */
+    uint8_t **tables;     /* one per table: entries as they start; shared by all slots where not changeable */
+    uint32_t *table_sizes;
+    int image_fd;         /* private copy in memory, sealed; -1: all zero */
+    const uint8_t *image; /* mapped read-only */
+    uint64_t image_bytes;
+    uint64_t memory_bytes; /* at a request's start */
+    struct tf_terrarium terrarium; /* host state that set-up made */
+    struct tf_slot *ready; /* warm slots, last used first */
+    uint32_t ready_count, guest_count;
+    struct tf_function *older, *newer; /* by last start */
+    struct tf_runs learned; /* what slots of it wrote lately: a new slot starts with it */
+};
+
+struct tf_region {
+    uint8_t *base;
+    uint64_t stride;
+    uint32_t count, used; /* slots handed out so far */
+    struct tf_slot *slots;
+    struct tf_slot *unbound;
+};
+
+struct tf_runtime {
+    struct tf_runtime_config config;
+    struct tf_region regions[TF_SLOT_CLASSES];
+    struct tf_runtime_counters counters;
+    struct tf_function *oldest, *newest;
+    void *volatile host_stack_pointer; /* of tf_guest_resume, while a guest runs */
+    struct tf_guest *volatile running;
+    uint64_t turn_started_ticks;       /* when the running guest's turn began */
+    int uffd;                          /* -1: mprotect */
+    timer_t timer;
+    volatile bool tick_armed;
+    volatile uint64_t turns;           /* resumes so far: tells the tick whether there was work */
+    uint64_t turns_at_tick;
+    uint32_t idle_ticks;
+    uint64_t slice_ns;
+    void *signal_stack;
+    uint64_t signal_stack_bytes;
+    stack_t old_signal_stack;
+};
+
+/* The runtime of this thread; read by the signal handlers. Initial-exec, so that a handler never allocates. */
+extern _Thread_local struct tf_runtime *tf_runtime_here __attribute__((tls_model("initial-exec")));
+
+/* ---- region.c ---- */
+int tf_region_create(struct tf_runtime *runtime, enum tf_slot_class class, uint32_t count, struct tf_error *error);
+void tf_region_destroy(struct tf_region *region);
+uint64_t tf_slot_reach(enum tf_slot_class class);
+
+/* ---- slot.c ---- */
+/* A slot bound to the function and ready to start: a warm one, an unbound one, or one taken from the function that
+ * was idle longest. NULL: all run; or SYSTEM in *error. */
+struct tf_slot *tf_slot_acquire(struct tf_function *function, struct tf_error *error);
+/* Puts everything back to the function's snapshot and makes the slot ready, or unbinds it when that fails. */
+void tf_slot_release(struct tf_slot *slot);
+/* Takes a ready or used slot away from its function. */
+void tf_slot_unbind(struct tf_slot *slot);
+int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_error *error);
+/* Instance bytes, tables, header: what every request starts from. */
+void tf_slot_reset_instance(struct tf_slot *slot);
+/* memory.grow. Old size in pages, or UINT32_MAX. */
+uint32_t tf_slot_grow(struct tf_slot *slot, uint32_t delta_pages);
+struct tf_abi_memory *tf_slot_memory(const struct tf_slot *slot); /* NULL: the module has none */
+
+/* ---- protect.c ---- */
+int tf_protect_open(struct tf_runtime *runtime);
+/* Each: [offset, offset + bytes) of the slot's memory, whole pages. 0 or -errno. Async-signal-safe. */
+int tf_protect_watch(struct tf_slot *slot, uint64_t offset, uint64_t bytes);   /* writes there fault */
+int tf_protect_release(struct tf_slot *slot, uint64_t offset, uint64_t bytes); /* … no longer */
+/* A write at `address` faulted: allow it and remember the page. False: it was no watched page. Async-signal-safe. */
+bool tf_protect_resolve(struct tf_slot *slot, uintptr_t address);
+
+/* ---- signals.c ---- */
+int tf_signals_install(struct tf_error *error);
+int tf_signals_enter_thread(struct tf_runtime *runtime, struct tf_error *error);
+void tf_signals_leave_thread(struct tf_runtime *runtime);
+void tf_fault_handler(int signal, siginfo_t *info, void *context);
+
+/* ---- tick.c ---- */
+#define TF_TICK_SIGNAL SIGURG
+int tf_tick_create(struct tf_runtime *runtime, struct tf_error *error);
+void tf_tick_destroy(struct tf_runtime *runtime);
+void tf_tick_arm(struct tf_runtime *runtime);
+void tf_tick_handler(int signal, siginfo_t *info, void *context);
+uint64_t tf_ticks_to_ns(uint64_t ticks);
+void tf_ticks_calibrate(void);
+
+static inline uint64_t tf_ticks(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+
+/* ---- guest.c ---- */
+/* Leaves the guest's stack for tf_guest_resume's; returns when the guest is resumed. */
+void tf_guest_leave(struct tf_guest *guest, enum tf_switch_reason reason);
+/* Called by the assembly when a preempted guest's registers are saved. */
+void tf_guest_preempted(void);
+/* First thing that runs on a guest's stack. */
+void tf_guest_main(struct tf_guest *guest);
+
+static inline bool tf_in_text(const struct tf_function *function, uintptr_t pc)
+{
+    return pc >= (uintptr_t)function->source.text_begin && pc < (uintptr_t)function->source.text_end;
+}
+
+/* ---- function.c ---- */
+void tf_function_touch(struct tf_function *function);
+int tf_function_take_snapshot(struct tf_guest *guest);
+
+#endif

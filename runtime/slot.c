@@ -1,0 +1,284 @@
+/*
+ * A slot's life: unbound → bound to a function → ready ⇄ running → unbound.
+ *
+ * The reset copies back what was written (slot->dirty) from the function's image; everything else is known to be
+ * unwritten, because a write there would have faulted and joined the set.
+ */
+#include "runtime/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+
+struct tf_abi_memory *tf_slot_memory(const struct tf_slot *slot)
+{
+    uint64_t const offset = slot->function->source.abi->memory_offset;
+    return offset == TF_ABI_NO_OFFSET ? NULL : (struct tf_abi_memory *)(slot->instance + offset);
+}
+
+/* Stack and host area, once per slot: they stay for life. */
+static int open_host_area(struct tf_slot *slot)
+{
+    if (slot->host_area_open)
+        return 0;
+    uint64_t const bytes = (uint64_t)(slot->stack_top - slot->stack_low) + TF_ABI_HOST_AREA_BYTES;
+    if (mprotect(slot->stack_low, bytes, PROT_READ | PROT_WRITE) != 0)
+        return -errno;
+    madvise(slot->stack_low, bytes, MADV_NOHUGEPAGE); /* a failure costs memory, not correctness */
+    tf_arena_init(&slot->guest.arena, TF_ARENA_FIRST_BYTES,
+                  TF_ARENA_FIRST_BYTES + 3 * (slot->runtime->config.limits.response_body_bytes +
+                                              slot->runtime->config.limits.response_header_bytes) +
+                      slot->runtime->config.limits.request_body_bytes + (1u << 20));
+    slot->host_area_open = true;
+    return 0;
+}
+
+/* Takes away [0, accessible): inaccessible again, pages freed. */
+static int close_memory(struct tf_slot *slot)
+{
+    if (slot->accessible_bytes == 0)
+        return 0;
+    void *const mapped = mmap(slot->memory, slot->accessible_bytes, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    slot->accessible_bytes = 0;
+    slot->mapped_image_bytes = 0;
+    return 0;
+}
+
+static int map_memory(struct tf_slot *slot, const struct tf_function *function)
+{
+    uint64_t const image = function->image_fd >= 0 ? function->image_bytes : 0;
+    uint64_t const bytes = function->memory_bytes;
+    if (image > 0 && mmap(slot->memory, image, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                          function->image_fd, 0) == MAP_FAILED)
+        return -errno;
+    slot->mapped_image_bytes = image;
+    slot->accessible_bytes = image; /* so that a failure below is undone by close_memory */
+    if (bytes > image && mprotect(slot->memory + image, bytes - image, PROT_READ | PROT_WRITE) != 0)
+        return -errno;
+    slot->accessible_bytes = bytes;
+    if (bytes > 0)
+        madvise(slot->memory, bytes, MADV_NOHUGEPAGE);
+    return tf_protect_watch(slot, 0, bytes);
+}
+
+/* Opens the pages that other slots of the function were seen to write: saves a fault for each. */
+static void open_learned(struct tf_slot *slot)
+{
+    struct tf_runs const *const learned = &slot->function->learned;
+    uint32_t const pages = (uint32_t)(slot->accessible_bytes / TF_HOST_PAGE_BYTES);
+    tf_runs_clear(&slot->dirty);
+    for (uint32_t i = 0; i < learned->count; i++) {
+        struct tf_run run = learned->runs[i];
+        if (run.first >= pages)
+            break;
+        if (run.end > pages)
+            run.end = pages;
+        if (tf_protect_release(slot, (uint64_t)run.first * TF_HOST_PAGE_BYTES,
+                               (uint64_t)(run.end - run.first) * TF_HOST_PAGE_BYTES) != 0)
+            return; /* stays watched: slower, still right */
+        slot->dirty.runs[slot->dirty.count++] = run;
+        slot->dirty.pages += run.end - run.first;
+    }
+}
+
+int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_error *error)
+{
+    int failed = open_host_area(slot);
+    if (failed == 0)
+        failed = map_memory(slot, function);
+    if (failed != 0) {
+        close_memory(slot);
+        return tf_error_set(error, TF_ERR_SYSTEM, "mapping a slot: %s (vm.max_map_count may be too small)",
+                            strerror(-failed));
+    }
+    slot->function = function;
+    slot->generation = function->generation;
+    slot->dirty_overflow = false;
+    slot->requests = 0;
+    open_learned(slot);
+    tf_slot_reset_instance(slot);
+    slot->runtime->counters.slots_bound++;
+    return 0;
+}
+
+void tf_slot_unbind(struct tf_slot *slot)
+{
+    struct tf_region *const region = &slot->runtime->regions[slot->class];
+    /* A slot whose memory cannot be closed still holds a tenant's bytes: it is never used again. */
+    bool const closed = close_memory(slot) == 0;
+    slot->function = NULL;
+    slot->runtime->counters.slots_bound--;
+    if (!closed)
+        return;
+    slot->next = region->unbound;
+    region->unbound = slot;
+}
+
+void tf_slot_reset_instance(struct tf_slot *slot)
+{
+    struct tf_function const *const function = slot->function;
+    struct tf_abi_module const *const abi = function->source.abi;
+    memcpy(slot->instance, function->instance, abi->instance_bytes);
+    if (abi->import_offset != TF_ABI_NO_OFFSET)
+        *(void **)(slot->instance + abi->import_offset) = slot->header;
+    slot->header->host = &tf_host_table;
+    slot->header->guest = &slot->guest;
+    uint8_t *next = slot->instance + ((abi->instance_bytes + 63) & ~63ull);
+    for (uint32_t i = 0; i < abi->table_count; i++) {
+        struct tf_abi_table_spec const *const spec = &abi->tables[i];
+        struct tf_abi_table *const table = (struct tf_abi_table *)(slot->instance + spec->instance_offset);
+        if (!spec->changeable) {
+            table->data = function->tables[i];
+            continue;
+        }
+        table->data = next;
+        /* Entries past the size at start are written by table.grow before they can be read. */
+        memcpy(next, function->tables[i], (uint64_t)function->table_sizes[i] * spec->entry_bytes);
+        next += ((uint64_t)spec->entries_max * spec->entry_bytes + 63) & ~63ull;
+    }
+}
+
+/* All pages back to the image by dropping them. DONTNEED loses the watch, so it is set again. */
+static int drop_all_pages(struct tf_slot *slot)
+{
+    slot->runtime->counters.resets_whole++;
+    uint64_t const bytes = slot->function->memory_bytes;
+    if (slot->accessible_bytes > bytes) {
+        /* Grown beyond the start: give the growth back, a large one may have been this request's alone. */
+        if (mmap(slot->memory + bytes, slot->accessible_bytes - bytes, PROT_NONE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+            return -errno;
+        slot->accessible_bytes = bytes;
+    }
+    if (bytes > 0 && madvise(slot->memory, bytes, MADV_DONTNEED) != 0)
+        return -errno;
+    tf_runs_clear(&slot->dirty);
+    slot->dirty_overflow = false;
+    slot->requests = 0;
+    return tf_protect_watch(slot, 0, bytes);
+}
+
+static void copy_back(struct tf_slot *slot)
+{
+    struct tf_function const *const function = slot->function;
+    for (uint32_t i = 0; i < slot->dirty.count; i++) {
+        uint64_t const first = (uint64_t)slot->dirty.runs[i].first * TF_HOST_PAGE_BYTES;
+        uint64_t const end = (uint64_t)slot->dirty.runs[i].end * TF_HOST_PAGE_BYTES;
+        uint64_t const image_end = end < function->image_bytes ? end : function->image_bytes;
+        uint64_t const zero_from = first > image_end ? first : image_end;
+        if (first < image_end)
+            memcpy(slot->memory + first, function->image + first, image_end - first);
+        if (zero_from < end)
+            memset(slot->memory + zero_from, 0, end - zero_from);
+    }
+    slot->runtime->counters.pages_copied_back += slot->dirty.pages;
+}
+
+static int reset_memory(struct tf_slot *slot)
+{
+    bool const strict = (slot->function->source.abi->flags & TF_ABI_STRICT) != 0;
+    if (slot->dirty_overflow || ++slot->requests >= TF_RELEARN_REQUESTS ||
+        (strict && slot->accessible_bytes > slot->function->memory_bytes))
+        return drop_all_pages(slot);
+    copy_back(slot);
+    return 0;
+}
+
+void tf_slot_release(struct tf_slot *slot)
+{
+    struct tf_function *const function = slot->function;
+    if (slot->dirty.count > 0 && !slot->dirty_overflow)
+        function->learned = slot->dirty;
+    if (slot->generation != function->generation || reset_memory(slot) != 0) {
+        tf_slot_unbind(slot);
+        return;
+    }
+    tf_slot_reset_instance(slot);
+    slot->next = function->ready;
+    function->ready = slot;
+    function->ready_count++;
+}
+
+static struct tf_slot *pop_ready(struct tf_function *function)
+{
+    struct tf_slot *const slot = function->ready;
+    if (slot != NULL) {
+        function->ready = slot->next;
+        function->ready_count--;
+    }
+    return slot;
+}
+
+/* Unbinds a warm slot of the function that was idle longest, if any function has one to spare. */
+static void steal(struct tf_runtime *runtime, enum tf_slot_class class)
+{
+    for (struct tf_function *f = runtime->oldest; f != NULL; f = f->newer) {
+        struct tf_slot *const slot = f->class == class ? pop_ready(f) : NULL;
+        if (slot != NULL) {
+            tf_slot_unbind(slot);
+            return;
+        }
+    }
+}
+
+struct tf_slot *tf_slot_acquire(struct tf_function *function, struct tf_error *error)
+{
+    struct tf_slot *slot;
+    while ((slot = pop_ready(function)) != NULL) {
+        if (slot->generation == function->generation)
+            return slot;
+        tf_slot_unbind(slot);
+    }
+    struct tf_runtime *const runtime = function->runtime;
+    struct tf_region *const region = &runtime->regions[function->class];
+    if (region->unbound == NULL)
+        steal(runtime, function->class);
+    slot = region->unbound;
+    if (slot == NULL) {
+        tf_error_set(error, TF_ERR_NO_SLOT, "all %u slots are running (limits.slots)", region->count);
+        return NULL;
+    }
+    region->unbound = slot->next;
+    if (tf_slot_bind(slot, function, error) != 0) {
+        slot->function = NULL;
+        if (slot->accessible_bytes == 0) {
+            slot->next = region->unbound;
+            region->unbound = slot;
+        }
+        return NULL;
+    }
+    return slot;
+}
+
+uint32_t tf_slot_grow(struct tf_slot *slot, uint32_t delta_pages)
+{
+    struct tf_abi_memory *const memory = tf_slot_memory(slot);
+    if (memory == NULL)
+        return UINT32_MAX;
+    uint64_t const old_pages = memory->pages;
+    uint64_t const pages = old_pages + delta_pages;
+    if (pages > slot->function->memory_pages_max)
+        return UINT32_MAX;
+    uint64_t const bytes = pages * TF_WASM_PAGE_BYTES;
+    if (bytes > slot->accessible_bytes) {
+        uint64_t const from = slot->accessible_bytes;
+        if (mprotect(slot->memory + from, bytes - from, PROT_READ | PROT_WRITE) != 0)
+            return UINT32_MAX;
+        madvise(slot->memory + from, bytes - from, MADV_NOHUGEPAGE);
+        slot->accessible_bytes = bytes;
+        if (!slot->dirty_overflow && tf_protect_watch(slot, from, bytes - from) != 0) {
+            /* Unwatched pages would survive the reset: let the reset drop everything. */
+            slot->dirty_overflow = true;
+            tf_protect_release(slot, 0, bytes);
+        }
+    }
+    memory->pages = pages;
+    memory->size = bytes;
+    return (uint32_t)old_pages;
+}
