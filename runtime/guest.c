@@ -17,7 +17,7 @@ struct first_frame {
     uint32_t x87;
     void *r15, *r14, *r13, *r12, *rbx, *rbp;
     void *return_address;
-    void *end; /* keeps the entry's stack 16-byte aligned */
+    void *end[2]; /* keeps the entry's stack 16-byte aligned */
 };
 
 static void prepare_stack(struct tf_guest *guest)

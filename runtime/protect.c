@@ -94,13 +94,18 @@ int tf_protect_release(struct tf_slot *slot, uint64_t offset, uint64_t bytes)
     return write_protect(slot->runtime->uffd, start, bytes, false);
 }
 
+static bool release_pages(struct tf_slot *slot, struct tf_run run)
+{
+    return tf_protect_release(slot, (uint64_t)run.first * TF_HOST_PAGE_BYTES,
+                              (uint64_t)(run.end - run.first) * TF_HOST_PAGE_BYTES) == 0;
+}
+
 bool tf_protect_resolve(struct tf_slot *slot, uintptr_t address)
 {
     uintptr_t const memory = (uintptr_t)slot->memory;
     if (address < memory || address - memory >= slot->accessible_bytes)
         return false;
     uint32_t const page = (uint32_t)((address - memory) / TF_HOST_PAGE_BYTES);
-    uint32_t const most = slot->runtime->uffd >= 0 ? TF_RUNS_MAX : MPROTECT_RUNS_MAX;
     if (slot->dirty_overflow)
         return false; /* all is open: this fault has another cause */
     uintptr_t const fault_page = address & ~(uintptr_t)(TF_HOST_PAGE_BYTES - 1);
@@ -108,16 +113,17 @@ bool tf_protect_resolve(struct tf_slot *slot, uintptr_t address)
     slot->last_fault = fault_page;
     if (slot->same_faults > 8)
         return false; /* opening it does not help, as when memory ran out */
-    struct tf_run run;
-    tf_runs_add(&slot->dirty, page, page + 1, most, &run);
+    uint32_t const most = slot->runtime->uffd >= 0 ? TF_RUNS_MAX - 1 : MPROTECT_RUNS_MAX;
+    bool const joined = tf_runs_add(&slot->dirty, page, page + 1, most);
     slot->runtime->counters.pages_learned++;
     if (slot->dirty.pages > TF_DIRTY_PAGES_MAX) {
         slot->dirty_overflow = true;
-        run = (struct tf_run){0, (uint32_t)(slot->accessible_bytes / TF_HOST_PAGE_BYTES)};
-    } else if (slot->runtime->uffd >= 0) {
-        /* Only the page itself: what a merge added stays watched until it is written. */
-        run = (struct tf_run){page, page + 1};
+        return tf_protect_release(slot, 0, slot->accessible_bytes) == 0;
     }
-    return tf_protect_release(slot, (uint64_t)run.first * TF_HOST_PAGE_BYTES,
-                              (uint64_t)(run.end - run.first) * TF_HOST_PAGE_BYTES) == 0;
+    if (!joined)
+        return release_pages(slot, (struct tf_run){page, page + 1});
+    for (uint32_t i = 0; i < slot->dirty.count; i++)
+        if (!release_pages(slot, slot->dirty.runs[i]))
+            return false;
+    return true;
 }

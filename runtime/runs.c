@@ -42,8 +42,8 @@ static void recount(struct tf_runs *set)
         set->pages += set->runs[i].end - set->runs[i].first;
 }
 
-/* Joins the two neighbours with the smallest gap; returns the index of the joined run. */
-static uint32_t join_closest(struct tf_runs *set)
+/* Joins the two neighbours with the smallest gap. */
+static void join_closest(struct tf_runs *set)
 {
     uint32_t best = 0, best_gap = UINT32_MAX;
     for (uint32_t i = 0; i + 1 < set->count; i++) {
@@ -55,13 +55,12 @@ static uint32_t join_closest(struct tf_runs *set)
     }
     set->runs[best].end = set->runs[best + 1].end;
     remove_at(set, best + 1, 1);
-    return best;
 }
 
-void tf_runs_add(struct tf_runs *set, uint32_t first, uint32_t end, uint32_t most, struct tf_run *ret_run)
+bool tf_runs_add(struct tf_runs *set, uint32_t first, uint32_t end, uint32_t most)
 {
-    assert(first < end && most >= 1 && most <= TF_RUNS_MAX);
-    uint32_t i = first > 0 ? lower_bound(set, first - 1) : 0; /* touching counts as overlapping */
+    assert(first < end && most >= 1 && most < TF_RUNS_MAX);
+    uint32_t const i = first > 0 ? lower_bound(set, first - 1) : 0; /* touching counts as overlapping */
     uint32_t covered = 0;
     while (i + covered < set->count && set->runs[i + covered].first <= end)
         covered++;
@@ -72,23 +71,13 @@ void tf_runs_add(struct tf_runs *set, uint32_t first, uint32_t end, uint32_t mos
         run->end = last_end > end ? last_end : end;
         remove_at(set, i + 1, covered - 1);
     } else {
-        /* Make room before inserting, so that the array never holds more than `most`. */
-        if (set->count >= most) {
-            if (set->count == 1) {
-                set->runs[0].first = set->runs[0].first < first ? set->runs[0].first : first;
-                set->runs[0].end = set->runs[0].end > end ? set->runs[0].end : end;
-                recount(set);
-                *ret_run = set->runs[0];
-                return;
-            }
-            join_closest(set);
-            tf_runs_add(set, first, end, most, ret_run);
-            return;
-        }
         memmove(&set->runs[i + 1], &set->runs[i], (set->count - i) * sizeof(set->runs[0]));
         set->runs[i] = (struct tf_run){first, end};
-        set->count++;
+        set->count++; /* at most one more than `most`, and the array has room for that */
     }
+    bool const over = set->count > most;
+    if (over)
+        join_closest(set);
     recount(set);
-    *ret_run = set->runs[i];
+    return over;
 }

@@ -1,0 +1,267 @@
+/* The runtime's promises, on artifacts written by hand (fake_guest.c), for both ways of finding writes. */
+#include <dlfcn.h>
+#include <link.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "runtime/runtime.h"
+#include "tests/check.h"
+
+static void *guests; /* the shared object */
+static struct tf_function_source text;
+
+static int find_text(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    if (strstr(info->dlpi_name, (const char *)context) == NULL)
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        ElfW(Phdr) const *const header = &info->dlpi_phdr[i];
+        if (header->p_type == PT_LOAD && (header->p_flags & PF_X)) {
+            text.text_begin = (const uint8_t *)(info->dlpi_addr + header->p_vaddr);
+            text.text_end = text.text_begin + header->p_memsz;
+        }
+    }
+    return 1;
+}
+
+static struct tf_function_source source(const char *name)
+{
+    if (guests == NULL) {
+        guests = dlopen(TF_FAKE_GUEST, RTLD_NOW | RTLD_LOCAL);
+        CHECK_MESSAGE(guests != NULL, "%s", dlerror());
+        dl_iterate_phdr(find_text, "fake_guest");
+    }
+    struct tf_function_source result = text;
+    result.abi = dlsym(guests, name);
+    result.image_fd = -1;
+    CHECK_MESSAGE(result.abi != NULL && result.text_begin != NULL, "%s", name);
+    return result;
+}
+
+static struct tf_runtime_config config(void)
+{
+    struct tf_runtime_config result = {.limits = TF_LIMITS_DEFAULT};
+    result.limits.slots = 8;
+    result.limits.cpu_ms = 60;
+    return result;
+}
+
+static const struct tf_request request = {.method = {"GET", 3}, .path = {"/", 1}};
+
+static struct tf_runtime *runtime_new(const struct tf_runtime_config *settings)
+{
+    struct tf_runtime *runtime = NULL;
+    struct tf_error error = {0};
+    CHECK_MESSAGE(tf_runtime_create(settings, &runtime, &error) == 0, "%s", error.text);
+    return runtime;
+}
+
+static struct tf_function *function_new(struct tf_runtime *runtime, const char *name)
+{
+    struct tf_function_source const from = source(name);
+    struct tf_function *function = NULL;
+    struct tf_error error = {0};
+    CHECK_MESSAGE(tf_function_create(runtime, &from, &function, &error) == 0, "%s", error.text);
+    return function;
+}
+
+struct ending {
+    enum tf_outcome outcome;
+    enum tf_trap trap;
+    unsigned status;
+    unsigned turns;
+};
+
+static struct ending run_once(struct tf_function *function)
+{
+    struct ending ending = {0};
+    struct tf_guest *guest = NULL;
+    struct tf_error error = {0};
+    int const failed = tf_guest_start(function, &request, NULL, &guest, &error);
+    CHECK_MESSAGE(failed == 0, "%s", error.text);
+    if (failed != 0)
+        return ending;
+    do {
+        ending.outcome = tf_guest_resume(guest);
+        ending.turns++;
+    } while (ending.outcome == TF_OUTCOME_PREEMPTED);
+    ending.trap = tf_guest_trap_kind(guest);
+    if (ending.outcome == TF_OUTCOME_RETURNED)
+        ending.status = tf_guest_response(guest)->status;
+    tf_guest_finish(&guest);
+    return ending;
+}
+
+static void expect(const char *name, enum tf_outcome outcome, enum tf_trap trap)
+{
+    struct tf_runtime_config const settings = config();
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function *function = function_new(runtime, name);
+    struct tf_function *sane = function_new(runtime, "fake_state");
+    for (int i = 0; i < 3; i++) {
+        struct ending const ending = run_once(function);
+        CHECK_MESSAGE(ending.outcome == outcome && ending.trap == trap, "%s: outcome %d trap %s", name,
+                      ending.outcome, tf_trap_name(ending.trap));
+        struct ending const next = run_once(sane);
+        CHECK_MESSAGE(next.outcome == TF_OUTCOME_RETURNED && next.status == 200, "after %s: %u", name, next.status);
+    }
+    tf_function_destroy(&function);
+    tf_function_destroy(&sane);
+    tf_runtime_destroy(&runtime);
+}
+
+static void test_endings(void)
+{
+    expect("fake_return", TF_OUTCOME_RETURNED, TF_TRAP_NONE);
+    expect("fake_return_large", TF_OUTCOME_RETURNED, TF_TRAP_NONE);
+    expect("fake_unreachable", TF_OUTCOME_TRAPPED, TF_TRAP_UNREACHABLE);
+    expect("fake_divide", TF_OUTCOME_TRAPPED, TF_TRAP_DIVIDE_BY_ZERO);
+    expect("fake_out_of_bounds", TF_OUTCOME_TRAPPED, TF_TRAP_OUT_OF_BOUNDS);
+    expect("fake_far_out_of_bounds", TF_OUTCOME_TRAPPED, TF_TRAP_OUT_OF_BOUNDS);
+    expect("fake_recurse", TF_OUTCOME_TRAPPED, TF_TRAP_STACK_EXHAUSTED);
+    expect("fake_recurse_with_host_calls", TF_OUTCOME_TRAPPED, TF_TRAP_STACK_EXHAUSTED);
+    expect("fake_spin", TF_OUTCOME_CPU_OVER, TF_TRAP_NONE);
+    expect("fake_spin_in_host_calls", TF_OUTCOME_CPU_OVER, TF_TRAP_NONE);
+    expect("fake_start_trap", TF_OUTCOME_TRAPPED, TF_TRAP_INTEGER_OVERFLOW);
+}
+
+/* Every request starts from the same state, whichever way the one before ended and whatever slot it gets. */
+static void fresh_state(const char *name, enum tf_outcome outcome)
+{
+    struct tf_runtime_config const settings = config();
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function *spoiler = function_new(runtime, name);
+    for (int i = 0; i < 5; i++) {
+        struct ending const ending = run_once(spoiler);
+        CHECK_MESSAGE(ending.outcome == outcome, "%s round %d: outcome %d", name, i, ending.outcome);
+        if (outcome == TF_OUTCOME_RETURNED)
+            CHECK_MESSAGE(ending.status == 200, "%s round %d: status %u", name, i, ending.status);
+    }
+    tf_function_destroy(&spoiler);
+    /* The slot it had goes to another function next. */
+    struct tf_function *next = function_new(runtime, "fake_state");
+    CHECK(run_once(next).status == 200);
+    tf_function_destroy(&next);
+    tf_runtime_destroy(&runtime);
+}
+
+static void test_fresh_state(void)
+{
+    fresh_state("fake_state", TF_OUTCOME_RETURNED);
+    fresh_state("fake_state_strict", TF_OUTCOME_RETURNED);
+    fresh_state("fake_fill", TF_OUTCOME_RETURNED);
+    fresh_state("fake_state_then_trap", TF_OUTCOME_TRAPPED);
+    fresh_state("fake_state_then_spin", TF_OUTCOME_CPU_OVER);
+    fresh_state("fake_after_start", TF_OUTCOME_RETURNED);
+    fresh_state("fake_after_start_each", TF_OUTCOME_RETURNED);
+}
+
+/* Interleaved guests of one function see their own slots only, and a snapshot taken meanwhile changes none of them. */
+static void test_interleaved(void)
+{
+    struct tf_runtime_config const settings = config();
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function *function = function_new(runtime, "fake_after_start");
+    for (int round = 0; round < 3; round++) {
+        struct tf_guest *pair[2];
+        struct tf_error error;
+        for (int i = 0; i < 2; i++)
+            CHECK(tf_guest_start(function, &request, NULL, &pair[i], &error) == 0);
+        CHECK(tf_function_guests(function) == 2);
+        for (int i = 0; i < 2; i++) {
+            CHECK(tf_guest_resume(pair[i]) == TF_OUTCOME_RETURNED);
+            CHECK_MESSAGE(tf_guest_response(pair[i])->status == 200, "%u", tf_guest_response(pair[i])->status);
+        }
+        for (int i = 0; i < 2; i++)
+            tf_guest_finish(&pair[i]);
+    }
+    tf_function_destroy(&function);
+    tf_runtime_destroy(&runtime);
+}
+
+/* Four guests that compute, switched at every slice: each result is what an undisturbed run gives. */
+static void test_preemption_is_exact(void)
+{
+    struct tf_runtime_config settings = config();
+    settings.limits.cpu_ms = 60000;
+    settings.limits.wall_ms = 60000;
+    settings.slice_us = 1000;
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function *function = function_new(runtime, "fake_compute");
+    unsigned const expected = run_once(function).status;
+    struct tf_guest *guests_running[4];
+    bool ended[4] = {false};
+    unsigned left = 4, preempted = 0;
+    struct tf_error error;
+    for (int i = 0; i < 4; i++)
+        CHECK(tf_guest_start(function, &request, NULL, &guests_running[i], &error) == 0);
+    while (left > 0) {
+        for (int i = 0; i < 4; i++) {
+            if (ended[i])
+                continue;
+            enum tf_outcome const outcome = tf_guest_resume(guests_running[i]);
+            preempted += outcome == TF_OUTCOME_PREEMPTED;
+            if (outcome == TF_OUTCOME_PREEMPTED)
+                continue;
+            CHECK(outcome == TF_OUTCOME_RETURNED);
+            CHECK_MESSAGE(tf_guest_response(guests_running[i])->status == expected, "%u, expected %u",
+                          tf_guest_response(guests_running[i])->status, expected);
+            ended[i] = true;
+            left--;
+        }
+    }
+    CHECK_MESSAGE(preempted >= 8, "%u", preempted);
+    for (int i = 0; i < 4; i++)
+        tf_guest_finish(&guests_running[i]);
+    tf_function_destroy(&function);
+    tf_runtime_destroy(&runtime);
+}
+
+/* More functions than slots: idle slots are taken back; more guests than slots: refused, and fine again afterwards. */
+static void test_slots_are_bounded(void)
+{
+    struct tf_runtime_config settings = config();
+    settings.limits.slots = 2;
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function *functions[6];
+    struct tf_error error;
+    for (int i = 0; i < 6; i++)
+        functions[i] = function_new(runtime, "fake_state");
+    for (int round = 0; round < 4; round++)
+        for (int i = 0; i < 6; i++)
+            CHECK(run_once(functions[i]).status == 200);
+    struct tf_guest *running[3];
+    for (int i = 0; i < 2; i++)
+        CHECK(tf_guest_start(functions[i], &request, NULL, &running[i], &error) == 0);
+    CHECK(tf_guest_start(functions[2], &request, NULL, &running[2], &error) == TF_ERR_NO_SLOT);
+    tf_guest_finish(&running[0]);
+    CHECK(run_once(functions[2]).status == 200);
+    tf_guest_finish(&running[1]);
+    for (int i = 0; i < 6; i++)
+        tf_function_destroy(&functions[i]);
+    tf_runtime_destroy(&runtime);
+}
+
+/* Host memory right below a linear memory, where no guest address reaches: a guest that got there would be our bug, so
+ * the process must crash with a report, not go on. */
+static void test_host_fault_is_a_crash(void)
+{
+    pid_t const child = fork();
+    if (child == 0) {
+        FILE *const quiet = freopen("/dev/null", "w", stderr);
+        struct tf_runtime_config const settings = config();
+        struct tf_runtime *runtime = quiet != NULL ? runtime_new(&settings) : NULL;
+        run_once(function_new(runtime, "fake_below_memory"));
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
+TEST_MAIN(TEST(test_endings), TEST(test_fresh_state), TEST(test_interleaved), TEST(test_preemption_is_exact),
+          TEST(test_slots_are_bounded), TEST(test_host_fault_is_a_crash))
