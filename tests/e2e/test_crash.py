@@ -1,0 +1,103 @@
+"""Processes that are killed: the others go on, and what died comes back."""
+import os
+import signal
+import time
+
+import e2e
+import guests
+
+
+class Killed(e2e.Case):
+    workers = 2
+
+    @classmethod
+    def prepare(cls, server):
+        server.put("ok.wasm", guests.answer("fine"))
+
+    def test_a_worker_is_back(self):
+        server = self.server
+        server.wait_for("/ok.wasm")
+        self.assertEqual(len(server.worker_pids()), 2, e2e.descendants(server.process.pid))
+        for _ in range(3):
+            before = server.worker_pids()
+            os.kill(before[0], signal.SIGKILL)
+            began = time.monotonic()
+            server.until(lambda: len(set(server.worker_pids()) - set(before)) == 1, "a worker took its place", 10)
+            # Connections are spread over the listeners: enough of them reach the new worker too.
+            for _ in range(32):
+                self.assertEqual(server.wait_for("/ok.wasm", seconds=10).body, b"fine")
+            took = time.monotonic() - began
+            print("a worker was back, and 32 requests answered, %.0f ms after SIGKILL" % (took * 1000))
+            self.assertLess(took, 2)
+            self.assertEqual(len(server.worker_pids()), 2)
+
+    def test_all_workers_at_once(self):
+        server = self.server
+        server.wait_for("/ok.wasm")
+        for pid in server.worker_pids():
+            os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        server.wait_for("/ok.wasm", body=b"fine", seconds=10)
+        print("the first answer came %.0f ms after all workers were killed" % ((time.monotonic() - began) * 1000))
+        server.until(lambda: len(server.worker_pids()) == 2, "both workers are back", 10)
+
+    def test_the_builder_is_back(self):
+        server = self.server
+        server.wait_for("/ok.wasm")
+        workers = set(server.worker_pids())
+        builders = [pid for pid in e2e.descendants(server.process.pid) if pid not in workers]
+        self.assertTrue(builders, "the builder is a process of its own")
+        for pid in builders:
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual(server.ask("/ok.wasm").body, b"fine")
+        server.put("later.wasm", guests.answer("later"))
+        server.wait_for("/later.wasm", body=b"later")
+        self.assertEqual(server.ask("/ok.wasm").body, b"fine")
+
+    def test_restart_after_sigkill_of_everything(self):
+        server = e2e.Server(workers=2)
+        try:
+            server.put("ok.wasm", guests.answer("fine"))
+            server.put("slow.wasm", guests.slow_to_build(200, salt=2))
+            server.start()
+            server.wait_for("/ok.wasm", body=b"fine")
+            for pid in [server.process.pid] + e2e.descendants(server.process.pid):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            server.process.wait()
+            server.start()
+            server.wait_for("/ok.wasm", body=b"fine")
+            server.wait_for("/slow.wasm", 200)
+        finally:
+            server.close()
+
+    def test_a_dead_supervisor_takes_its_children_along(self):
+        server = e2e.Server(workers=2)
+        try:
+            server.put("ok.wasm", guests.answer("fine"))
+            server.start()
+            server.wait_for("/ok.wasm", body=b"fine")
+            children = e2e.descendants(server.process.pid)
+            server.process.kill()
+            server.process.wait()
+
+            def all_gone():
+                return not [pid for pid in children if os.path.exists("/proc/%d" % pid) and running(pid)]
+
+            server.until(all_gone, "no child outlives the supervisor", 20)
+        finally:
+            server.close()
+
+
+def running(pid):
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:
+            return stream.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    e2e.main()
