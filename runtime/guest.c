@@ -94,16 +94,19 @@ void tf_guest_preempted(void)
 /* One switch to the guest and back. */
 static void take_turn(struct tf_runtime *runtime, struct tf_guest *guest)
 {
-    runtime->turns++;
-    if (!runtime->tick_armed)
-        tf_tick_arm(runtime);
+    /* Only this thread writes them, so plain stores would do but for the look-out, which must see `turns` raised
+     * before `awake` is read here (see sleep_for_good): one full barrier. */
+    atomic_store_explicit(&runtime->turns, atomic_load_explicit(&runtime->turns, memory_order_relaxed) + 1,
+                          memory_order_seq_cst);
+    if (atomic_load(&runtime->tick.awake) == 0)
+        tf_tick_wake(runtime);
     guest->state = TF_GUEST_RUNNING;
     guest->yield_wanted = false;
     uint64_t const start = tf_ticks();
     runtime->turn_started_ticks = start;
-    runtime->running = guest;
+    atomic_store_explicit(&runtime->running, guest, memory_order_relaxed);
     tf_switch((void **)&runtime->host_stack_pointer, guest->stack_pointer);
-    runtime->running = NULL;
+    atomic_store_explicit(&runtime->running, NULL, memory_order_relaxed);
     guest->cpu_ticks += tf_ticks() - start;
 }
 

@@ -15,7 +15,9 @@
 #ifndef TF_RUNTIME_INTERNAL_H
 #define TF_RUNTIME_INTERNAL_H
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -128,20 +130,26 @@ struct tf_region {
     struct tf_slot *unbound;
 };
 
+struct tf_tick { /* tick.c */
+    pthread_t look_out;
+    _Atomic uint32_t awake; /* 0: the look-out sleeps until a turn is taken; a futex */
+    _Atomic bool stop;
+    _Atomic bool timer_on;
+    uint32_t idle_ticks;    /* the handler's */
+};
+
 struct tf_runtime {
     struct tf_runtime_config config;
     struct tf_region regions[TF_SLOT_CLASSES];
     struct tf_runtime_counters counters;
     struct tf_function *oldest, *newest;
     void *volatile host_stack_pointer; /* of tf_guest_resume, while a guest runs */
-    struct tf_guest *volatile running;
+    struct tf_guest *_Atomic running;  /* read by the handlers and by the tick's look-out */
+    _Atomic uint64_t turns;            /* resumes so far */
     uint64_t turn_started_ticks;       /* when the running guest's turn began */
     int uffd;                          /* -1: mprotect */
     timer_t timer;
-    volatile bool tick_armed;
-    volatile uint64_t turns;           /* resumes so far: tells the tick whether there was work */
-    uint64_t turns_at_tick;
-    uint32_t idle_ticks;
+    struct tf_tick tick;
     uint64_t slice_ns;
     void *signal_stack;
     uint64_t signal_stack_bytes;
@@ -189,7 +197,8 @@ void tf_fault_handler(int signal, siginfo_t *info, void *context);
 #define TF_TICK_SIGNAL SIGURG
 int tf_tick_create(struct tf_runtime *runtime, struct tf_error *error);
 void tf_tick_destroy(struct tf_runtime *runtime);
-void tf_tick_arm(struct tf_runtime *runtime);
+/* A turn is taken while the look-out sleeps for good. */
+void tf_tick_wake(struct tf_runtime *runtime);
 void tf_tick_handler(int signal, siginfo_t *info, void *context);
 uint64_t tf_ticks_to_ns(uint64_t ticks);
 void tf_ticks_calibrate(void);

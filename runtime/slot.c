@@ -101,6 +101,7 @@ int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_e
     slot->generation = function->generation;
     slot->dirty_overflow = false;
     slot->requests = 0;
+    slot->same_faults = 0;
     open_learned(slot);
     tf_slot_reset_instance(slot);
     slot->runtime->counters.slots_bound++;
@@ -161,6 +162,7 @@ static int drop_all_pages(struct tf_slot *slot)
     tf_runs_clear(&slot->dirty);
     slot->dirty_overflow = false;
     slot->requests = 0;
+    slot->same_faults = 0;
     return tf_protect_watch(slot, 0, bytes);
 }
 

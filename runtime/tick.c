@@ -1,17 +1,25 @@
 /*
- * The tick: a timer signal to the runtime's own thread, every slice while there is work, that takes the thread back
- * from a guest. It costs a guest nothing but the signals it actually gets: compiled code counts nothing.
+ * The tick: a signal to the runtime's own thread that takes it back from a guest at the end of its slice. It costs a
+ * guest nothing but the signals it actually gets: compiled code counts nothing.
+ *
+ * Two parts, so that a stream of short guests costs the thread no system call and no signal at all. The look-out, a
+ * thread that mostly sleeps, looks once a slice whether the same turn still runs; when it does, it starts the timer,
+ * which then signals the runtime's thread every slice (a timer signal comes on time even when all cores are busy, a
+ * thread's wake-up does not). After some ticks without a long turn the handler stops the timer again. Where no turn is
+ * taken at all for a while, the look-out sleeps for good until the next turn wakes it.
  *
  * A guest is only ever interrupted inside its own text; in host code the tick leaves a note that the next host call
- * reads on entry. The handler does not switch stacks itself: it rewrites the interrupted context so that the thread goes on
- * at tf_preempt_entry, on the slot's save area, and returns. So no signal frame stays behind and no mask has to be undone.
+ * reads on entry. The handler does not switch stacks itself: it rewrites the interrupted context so that the thread goes
+ * on at tf_preempt_entry, on the slot's save area, and returns. So no signal frame stays behind, no mask is to be undone.
  */
 #include "runtime/internal.h"
 
 #include <assert.h>
 #include <cpuid.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -25,8 +33,10 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-/* Ticks without a turn before the timer is stopped; starting it again is one system call. */
+/* Ticks without a long turn before the timer is stopped. */
 #define IDLE_TICKS_MAX 8u
+/* Looks without a turn before the look-out sleeps for good. */
+#define IDLE_LOOKS_MAX 128u
 
 uint64_t tf_xsave_bytes;
 
@@ -59,6 +69,59 @@ uint64_t tf_ticks_to_ns(uint64_t ticks)
     return (uint64_t)(((unsigned __int128)ticks * ns_per_tick) >> 32);
 }
 
+static void set_timer(struct tf_runtime *runtime, uint64_t first_ns, uint64_t interval_ns)
+{
+    struct itimerspec const value = {
+        .it_value = {.tv_sec = (time_t)(first_ns / TF_NS_PER_S), .tv_nsec = (long)(first_ns % TF_NS_PER_S)},
+        .it_interval = {.tv_sec = (time_t)(interval_ns / TF_NS_PER_S), .tv_nsec = (long)(interval_ns % TF_NS_PER_S)},
+    };
+    timer_settime(runtime->timer, 0, &value, NULL);
+}
+
+static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
+{
+    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+/* Sleeps until a turn is taken. The order matters: the thread that takes a turn raises `turns` and then reads `awake`. */
+static void sleep_for_good(struct tf_tick *tick, uint64_t turns_seen, struct tf_runtime *runtime)
+{
+    atomic_store(&tick->awake, 0);
+    if (atomic_load(&runtime->turns) != turns_seen) {
+        atomic_store(&tick->awake, 1);
+        return;
+    }
+    while (atomic_load(&tick->awake) == 0)
+        futex(&tick->awake, FUTEX_WAIT, 0);
+}
+
+static void *look_out(void *argument)
+{
+    struct tf_runtime *const runtime = argument;
+    struct tf_tick *const tick = &runtime->tick;
+    struct timespec const slice = {.tv_sec = (time_t)(runtime->slice_ns / TF_NS_PER_S),
+                                   .tv_nsec = (long)(runtime->slice_ns % TF_NS_PER_S)};
+    uint64_t turns_seen = 0;
+    uint32_t idle_looks = 0;
+    while (!atomic_load(&tick->stop)) {
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &slice, NULL);
+        uint64_t const turns = atomic_load(&runtime->turns);
+        bool const same = turns == turns_seen;
+        turns_seen = turns;
+        if (same && atomic_load_explicit(&runtime->running, memory_order_relaxed) != NULL) {
+            idle_looks = 0;
+            if (!atomic_exchange(&tick->timer_on, true))
+                set_timer(runtime, 1, runtime->slice_ns);
+        } else if (!same) {
+            idle_looks = 0;
+        } else if (++idle_looks >= IDLE_LOOKS_MAX) {
+            idle_looks = 0;
+            sleep_for_good(tick, turns, runtime);
+        }
+    }
+    return NULL;
+}
+
 int tf_tick_create(struct tf_runtime *runtime, struct tf_error *error)
 {
     tf_ticks_calibrate();
@@ -69,27 +132,32 @@ int tf_tick_create(struct tf_runtime *runtime, struct tf_error *error)
     event.sigev_notify_thread_id = (int)syscall(SYS_gettid);
     if (timer_create(CLOCK_MONOTONIC, &event, &runtime->timer) != 0)
         return tf_error_system(error, "making the tick's timer");
+    atomic_store(&runtime->tick.awake, 1);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the look-out handles no signal: it inherits this */
+    int const failed = pthread_create(&runtime->tick.look_out, NULL, look_out, runtime);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed != 0) {
+        timer_delete(runtime->timer);
+        errno = failed;
+        return tf_error_system(error, "starting the tick's thread");
+    }
     return 0;
-}
-
-static void set_interval(struct tf_runtime *runtime, uint64_t ns)
-{
-    struct itimerspec value = {0};
-    value.it_interval.tv_sec = value.it_value.tv_sec = (time_t)(ns / TF_NS_PER_S);
-    value.it_interval.tv_nsec = value.it_value.tv_nsec = (long)(ns % TF_NS_PER_S);
-    timer_settime(runtime->timer, 0, &value, NULL);
 }
 
 void tf_tick_destroy(struct tf_runtime *runtime)
 {
+    atomic_store(&runtime->tick.stop, true);
+    tf_tick_wake(runtime);
+    pthread_join(runtime->tick.look_out, NULL);
     timer_delete(runtime->timer);
 }
 
-void tf_tick_arm(struct tf_runtime *runtime)
+void tf_tick_wake(struct tf_runtime *runtime)
 {
-    runtime->idle_ticks = 0;
-    runtime->tick_armed = true;
-    set_interval(runtime, runtime->slice_ns);
+    atomic_store(&runtime->tick.awake, 1);
+    futex(&runtime->tick.awake, FUTEX_WAKE, 1);
 }
 
 /* Makes the thread continue at tf_preempt_entry with all it needs to come back. */
@@ -118,25 +186,19 @@ void tf_tick_handler(int signal, siginfo_t *info, void *context)
     struct tf_runtime *const runtime = tf_runtime_here;
     if (runtime == NULL)
         return;
-    struct tf_guest *const guest = runtime->running;
-    if (guest == NULL) {
-        if (runtime->turns != runtime->turns_at_tick) {
-            runtime->turns_at_tick = runtime->turns;
-            runtime->idle_ticks = 0;
-        } else if (++runtime->idle_ticks >= IDLE_TICKS_MAX && runtime->tick_armed) {
-            runtime->tick_armed = false;
-            set_interval(runtime, 0);
-        }
-    } else {
-        runtime->idle_ticks = 0;
+    struct tf_guest *const guest = atomic_load_explicit(&runtime->running, memory_order_relaxed);
+    uint64_t const turn_ns = tf_ticks_to_ns(tf_ticks() - runtime->turn_started_ticks);
+    if (guest != NULL && turn_ns >= runtime->slice_ns / 2) { /* a turn that has just begun has its slice to come */
         ucontext_t *const ucontext = context;
-        uint64_t const turn_ns = tf_ticks_to_ns(tf_ticks() - runtime->turn_started_ticks);
-        if (turn_ns >= runtime->slice_ns / 2) { /* a turn that began right before this tick has its slice to come */
-            if (tf_in_text(guest->function, (uintptr_t)ucontext->uc_mcontext.gregs[REG_RIP]))
-                send_to_preempt_entry(guest->slot, ucontext);
-            else
-                guest->yield_wanted = true;
-        }
+        runtime->tick.idle_ticks = 0;
+        if (tf_in_text(guest->function, (uintptr_t)ucontext->uc_mcontext.gregs[REG_RIP]))
+            send_to_preempt_entry(guest->slot, ucontext);
+        else
+            guest->yield_wanted = true;
+    } else if (++runtime->tick.idle_ticks >= IDLE_TICKS_MAX) {
+        runtime->tick.idle_ticks = 0;
+        set_timer(runtime, 0, 0);
+        atomic_store(&runtime->tick.timer_on, false);
     }
     errno = saved_errno;
 }
