@@ -45,7 +45,8 @@ class Refusals(e2e.Case):
         for path in ("/..", "/../", "/../at-root.txt", "/../../secret.txt", "/../other.example/file.txt",
                      "/deep/../../at-root.txt", "/%2e%2e/at-root.txt", "/%2E%2E/%2e%2e/secret.txt", "/.%2e/at-root.txt",
                      "/..%2fat-root.txt", "/..%2Fat-root.txt", "/deep%2f..%2f..%2fat-root.txt", "/..%5cat-root.txt",
-                     "/..\\at-root.txt", "/%2fetc/passwd", "//etc/passwd", "/./../at-root.txt", "/deep//../../at-root.txt",
+                     "/..\\at-root.txt", "/%2fetc/passwd", "//etc/passwd", "/./../at-root.txt",
+                     "/deep//../../at-root.txt",
                      "/....//at-root.txt", "/..;/at-root.txt", "/%252e%252e/at-root.txt", "/.hidden", "/%2ehidden",
                      "/.git/config", "/deep/..%00/", "/page.html%00", "/page.html%00.wasm", "/%00", "/page.html%",
                      "/page.html%2", "/page.html%zz", "/%c0%ae%c0%ae/at-root.txt"):
@@ -70,7 +71,8 @@ class Refusals(e2e.Case):
 
     def test_wasm_bytes_are_never_handed_out(self):
         self.server.wait_for("/ok.wasm")
-        for path in ("/ok.wasm", "/ok%2ewasm", "/%6fk.wasm", "/ok.was%6d", "/deep/fn.wasm", "/deep/../ok.wasm", "/ok.wasm."):
+        for path in ("/ok.wasm", "/ok%2ewasm", "/%6fk.wasm", "/ok.was%6d", "/deep/fn.wasm", "/deep/../ok.wasm",
+                     "/ok.wasm."):
             response = self.server.ask(path)
             self.assertNotIn(b"\0asm", response.body, path)
 
@@ -97,7 +99,8 @@ class Refusals(e2e.Case):
         if response.status == 200:
             self.assertEqual(response.body, b"inside other.example")
         for target in ("http://private/file.txt", "http://private/alice/file.txt", "http://_hidden/file.txt",
-                       "http://../file.txt", "http:///file.txt", "http://localhost/../at-root.txt", "ftp://private/file.txt"):
+                       "http://../file.txt", "http:///file.txt", "http://localhost/../at-root.txt",
+                       "ftp://private/file.txt"):
             response = self.server.raw("GET %s HTTP/1.1\r\nHost: other.example\r\n\r\n" % target)
             self.assertNotIn(SECRET, response.body)
             if target != "http:///file.txt":
@@ -134,7 +137,8 @@ class Refusals(e2e.Case):
                        "Content-Length: %d\r\nTransfer-Encoding: chunked" % (len(hidden) + 5),
                        "Transfer-Encoding: chunked, identity\r\nContent-Length: %d" % len(hidden)):
             with e2e.Connection(self.server.port, timeout=20) as connection:
-                connection.send("POST /page.html HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n0\r\n\r\n%s" % (fields, hidden))
+                connection.send("POST /page.html HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n0\r\n\r\n%s"
+                                % (fields, hidden))
                 answers = []
                 try:
                     connection.socket.settimeout(2)
@@ -147,8 +151,9 @@ class Refusals(e2e.Case):
 
     def test_methods(self):
         self.server.wait_for("/ok.wasm")
-        for method, path, statuses in (("CONNECT", "localhost:80", (400, 404, 405, 501)), ("TRACE", "/ok.wasm", (405, 501)),
-                                       ("BREW", "/ok.wasm", (405, 501)), ("POST", "/page.html", (405,)),
+        for method, path, statuses in (("CONNECT", "localhost:80", (400, 404, 405, 501)),
+                                       ("TRACE", "/ok.wasm", (405, 501)), ("BREW", "/ok.wasm", (405, 501)),
+                                       ("POST", "/page.html", (405,)),
                                        ("DELETE", "/page.html", (405,)), ("PUT", "/ok.wasm", (200,)),
                                        ("OPTIONS", "/ok.wasm", (200,)), ("PATCH", "/ok.wasm", (200,))):
             with self.subTest(method=method, path=path):

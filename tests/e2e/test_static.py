@@ -37,8 +37,9 @@ class Static(e2e.Case):
             self.assertIn(kind, response.header("content-type"), path)
 
     def test_bodies(self):
-        for path, body in (("/data.bin", BODY), ("/empty.txt", b""), ("/", b"<h1>front</h1>"), ("/sub/", b"<h1>sub</h1>"),
-                           ("/with%20space.txt", b"spaced"), ("/%C3%BCmlaut.txt", b"umlaut"), ("/noext", b"plain bytes"),
+        for path, body in (("/data.bin", BODY), ("/empty.txt", b""), ("/", b"<h1>front</h1>"),
+                           ("/sub/", b"<h1>sub</h1>"), ("/with%20space.txt", b"spaced"),
+                           ("/%C3%BCmlaut.txt", b"umlaut"), ("/noext", b"plain bytes"),
                            ("/index.html?query=1", b"<h1>front</h1>")):
             response = self.server.ask(path)
             self.assert_status(response, 200)

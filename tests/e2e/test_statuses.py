@@ -17,8 +17,8 @@ class Behaviour(e2e.Case):
     def prepare(cls, server):
         server.put("ok.wasm", guests.answer("fine"))
         server.put("created.wasm", guests.answer("made", status=201))
-        for name in ("TRAP", "PANIC", "BEYOND", "STORE_BEYOND", "DIVIDE", "LOOP", "FILL_LOOP", "RECURSE", "GROW", "STATE",
-                     "STATUS_OUT_OF_RANGE", "HEADER_FLOOD", "ECHO_PATH", "ECHO_BODY"):
+        for name in ("TRAP", "PANIC", "BEYOND", "STORE_BEYOND", "DIVIDE", "LOOP", "FILL_LOOP", "RECURSE", "GROW",
+                     "STATE", "STATUS_OUT_OF_RANGE", "HEADER_FLOOD", "ECHO_PATH", "ECHO_BODY"):
             server.put(name.lower().replace("_", "-") + ".wasm", WASM(getattr(guests, name)))
         for name, text in guests.WILD.items():
             server.put("wild/%s.wasm" % name, WASM(text))

@@ -154,15 +154,15 @@ class Uploads(e2e.Case):
         result = subprocess.run([e2e.PROGRAM, "status", "--root", server.root, "--cache", server.cache],
                                 capture_output=True, text=True, check=False, timeout=30)
         self.assertEqual(result.returncode, 0, result.stderr)
-        lines = {name: [line for line in result.stdout.split("\n") if name in line] for name in ("listed.wasm", "unlisted.wasm")}
-        self.assertTrue(any("live" in line for line in lines["listed.wasm"]), result.stdout)
-        self.assertTrue(any("refused" in line for line in lines["unlisted.wasm"]), result.stdout)
+        lines = result.stdout.split("\n")
+        self.assertTrue(any("listed.wasm" in line and "live" in line for line in lines), result.stdout)
+        self.assertTrue(any("unlisted.wasm" in line and "refused" in line for line in lines), result.stdout)
 
     def test_hostile_names(self):
         """A name is data: in the log, in status.json, in the route table."""
         server = self.server
-        names = ["new\nline.wasm", "tab\tname.wasm", 'quote".wasm', "\u00fcn\u00efcode.wasm", "per%63ent.wasm", "sp ace.wasm",
-                 "; rm -rf .wasm", "-rf.wasm", "$(id).wasm", "a" * 240 + ".wasm"]
+        names = ["new\nline.wasm", "tab\tname.wasm", 'quote".wasm', "\u00fcn\u00efcode.wasm", "per%63ent.wasm",
+                 "sp ace.wasm", "; rm -rf .wasm", "-rf.wasm", "$(id).wasm", "a" * 240 + ".wasm"]
         for name in names:
             server.put(name, guests.answer("named"))
         with open(os.path.join(os.fsencode(server.root), b"_default", b"latin\xff.wasm"), "wb") as stream:
@@ -171,7 +171,8 @@ class Uploads(e2e.Case):
         server.wait_for("/after-names.wasm", body=b"after")
         for name, path in (('quote".wasm', "/quote%22.wasm"), ("per%63ent.wasm", "/per%2563ent.wasm"),
                            ("sp ace.wasm", "/sp%20ace.wasm"), ("; rm -rf .wasm", "/;%20rm%20-rf%20.wasm"),
-                           ("-rf.wasm", "/-rf.wasm"), ("$(id).wasm", "/$(id).wasm"), ("\u00fc", "/%C3%BCn%C3%AFcode.wasm")):
+                           ("-rf.wasm", "/-rf.wasm"), ("$(id).wasm", "/$(id).wasm"),
+                           ("\u00fc", "/%C3%BCn%C3%AFcode.wasm")):
             with self.subTest(name):
                 self.assertEqual(server.wait_for(path, seconds=20).body, b"named")
         self.assertIn("_default/after-names.wasm", server.functions())
