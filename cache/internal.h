@@ -1,0 +1,78 @@
+/* What the files of the cache share. See cache.h for the shape on disk. */
+#ifndef TF_CACHE_INTERNAL_H
+#define TF_CACHE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/cache.h"
+
+#define TF_CACHE_PATH_BYTES 400 /* leaves room for the rest of object_path */
+#define TF_CACHE_TEMPORARY_BYTES 24
+#define TF_MANIFEST_MOST_BYTES ((size_t)64 << 20)
+/* What a manifest may claim. A damaged one must not make us fill a disk: the largest limits that limits.h allows. */
+#define TF_CACHE_OBJECT_MOST_BYTES ((uint64_t)8 << 30)
+#define TF_CACHE_IMAGE_MOST_BYTES ((uint64_t)4 << 30)
+
+#define TF_CACHE_MANIFEST_NAME "manifest.json"
+#define TF_CACHE_OBJECT_NAME "module.so"
+#define TF_CACHE_IMAGE_NAME "memory.img"
+
+struct tf_cache {
+    enum tf_cache_mode mode;
+    /* Descriptors of the folders. READ: -1 for store, index and tmp where they are missing or closed to us. */
+    int folder_fd, store_fd, hot_fd, index_fd, tmp_fd;
+    char path[TF_CACHE_PATH_BYTES]; /* of the folder, absolute */
+};
+
+/* ---- place.c: names and folders ---- */
+
+/* A name below tmp/ that nobody else has: random, because writers may live in different pid namespaces. */
+int tf_cache_temporary_name(char ret_name[TF_CACHE_TEMPORARY_BYTES], struct tf_error *error);
+/* Makes and opens a folder with mode 0755 whatever the umask is; an existing one is opened, and its mode repaired. */
+int tf_cache_make_folder(int parent_fd, const char *name, int *ret_fd, struct tf_error *error);
+/* Opens the folder of the two first digits of `hex` below parent_fd. Errors: NOT_FOUND (unless `make`), SYSTEM. */
+int tf_cache_open_prefix(int parent_fd, const char *hex, bool make, int *ret_fd, struct tf_error *error);
+/* A new file, mode 0644 whatever the umask is. */
+int tf_cache_create_file(int folder_fd, const char *name, int *ret_fd, struct tf_error *error);
+/* fsync and close; closes also on failure. */
+int tf_cache_finish_file(int fd, struct tf_error *error);
+/* Moves the finished file tmp/<temporary> to <parent>/<ab>/<name>, and syncs the folder. Removes it on failure. */
+int tf_cache_place_file(const struct tf_cache *cache, const char *temporary, int parent_fd, const char *name,
+                        struct tf_error *error);
+/* Removes what lies in tmp/ longer than an hour. What cannot be removed is left. */
+void tf_cache_clean_tmp(const struct tf_cache *cache);
+
+/* ---- hot.c: one folder per artifact ---- */
+
+/* An artifact's folder while it is made below tmp/. */
+struct tf_hot_draft {
+    char name[TF_CACHE_TEMPORARY_BYTES];
+    int fd;
+};
+
+int tf_hot_begin(const struct tf_cache *cache, struct tf_hot_draft *ret_draft, struct tf_error *error);
+int tf_hot_write_file(const struct tf_hot_draft *draft, const char *name, const void *bytes, size_t length,
+                      struct tf_error *error);
+/* Moves the draft to its place. An artifact that is there already stays if it verifies, else they are swapped. Ends the
+ * draft also on failure. */
+int tf_hot_commit(const struct tf_cache *cache, struct tf_hot_draft *draft, const char *key, struct tf_error *error);
+void tf_hot_abandon(const struct tf_cache *cache, struct tf_hot_draft *draft);
+/* Opens and verifies, as tf_cache_get. */
+int tf_hot_open(const struct tf_cache *cache, const char *key, struct tf_cache_entry *ret_entry, struct tf_error *error);
+
+/* ---- store.c: one compressed file per artifact ---- */
+
+int tf_store_write(const struct tf_cache *cache, const struct tf_manifest *manifest, const struct tf_buffer *json,
+                   const void *object, const void *image, struct tf_error *error);
+/* Reads and verifies all of it; with a draft, also writes its files there. Errors: NOT_FOUND, CORRUPT, SYSTEM. */
+int tf_store_read(const struct tf_cache *cache, const char *key, const struct tf_hot_draft *draft,
+                  struct tf_error *error);
+
+/* ---- manifest.c ---- */
+
+/* Sizes, hashes and order make sense, whoever made the manifest. Errors: CORRUPT. */
+int tf_manifest_check(const struct tf_manifest *manifest, struct tf_error *error);
+
+#endif
