@@ -1,0 +1,6 @@
+;; Traps: a call through an entry of another type.
+(module
+  (table 1 funcref)
+  (elem (i32.const 0) $f)
+  (func $f (param i32))
+  (func (export "run") (call_indirect (i32.const 0))))

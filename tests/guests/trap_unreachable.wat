@@ -1,0 +1,2 @@
+;; Traps: unreachable.
+(module (func (export "run") unreachable))

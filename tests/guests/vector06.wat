@@ -1,0 +1,27 @@
+;; The time without the nanoseconds, a message that ends with a NUL, random numbers that differ; and requests to others
+;; that fail and say so, instead of never ending.
+(module
+  (import "env" "hostcall_time_now" (func $time_now (param i32) (result i64)))
+  (import "env" "hostcall_debug" (func $debug (param i32 i32)))
+  (import "env" "hostcall_rng_next_u64" (func $random (result i64)))
+  (import "env" "hostcall_pending_req_select" (func $select (param i32 i32 i32) (result i32)))
+  (import "env" "hostcall_pending_req_poll" (func $poll (param i32) (result i32)))
+  (import "env" "hostcall_resp_set_body" (func $set_body (param i32 i32 i32) (result i32)))
+  (memory 1)
+  (data (i32.const 0) "\aa\aa\aa\aa")
+  (data (i32.const 16) "a message from the guest\00and not this")
+  (data (i32.const 64) "in order")
+  (data (i32.const 80) "\07\00\00\00\08\00\00\00\ee\ee\ee\ee")
+  (func $expect (param i32) (if (i32.eqz (local.get 0)) (then unreachable)))
+  (func (export "run")
+    ;; After 2020, and address 0 is not written.
+    (call $expect (i64.gt_u (call $time_now (i32.const 0)) (i64.const 1577836800)))
+    (call $expect (i32.eq (i32.load (i32.const 0)) (i32.const 0xaaaaaaaa)))
+    (drop (call $time_now (i32.const 4)))
+    (call $expect (i32.lt_u (i32.load (i32.const 4)) (i32.const 1000000000)))
+    (call $debug (i32.const 16) (i32.const -1))
+    (call $expect (i64.ne (call $random) (call $random)))
+    (call $expect (i32.eq (call $select (i32.const 80) (i32.const 2) (i32.const 88)) (i32.const -1)))
+    (call $expect (i32.eq (i32.load (i32.const 88)) (i32.const 7)))
+    (loop $again (br_if $again (i32.eq (call $poll (i32.const 7)) (i32.const -2))))
+    (drop (call $set_body (i32.const 0) (i32.const 64) (i32.const 8)))))

@@ -1,0 +1,16 @@
+;; A name that cannot be resolved: the pointer's word is 0, which is all that the Rust library looks at.
+(module
+  (import "env" "hostcall_dns_query_ip" (func $query_ip (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "hostcall_dns_query_raw" (func $query_raw (param i32 i32 i32 i32) (result i32)))
+  (import "env" "hostcall_resp_set_body" (func $set_body (param i32 i32 i32) (result i32)))
+  (memory 1)
+  (data (i32.const 0) "\ee\ee\ee\ee\ee\ee\ee\ee")
+  (data (i32.const 16) "nowhere.invalid")
+  (data (i32.const 48) "no address")
+  (func (export "run")
+    (drop (call $query_ip (i32.const 0) (i32.const 4) (i32.const 16) (i32.const 15) (i32.const 0)))
+    (if (i32.load (i32.const 0)) (then unreachable))
+    (i32.store (i32.const 0) (i32.const -1))
+    (drop (call $query_raw (i32.const 0) (i32.const 4) (i32.const 16) (i32.const 15)))
+    (if (i32.load (i32.const 0)) (then unreachable))
+    (drop (call $set_body (i32.const 0) (i32.const 48) (i32.const 10)))))
