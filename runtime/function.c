@@ -170,6 +170,8 @@ int tf_function_create(struct tf_runtime *runtime, const struct tf_function_sour
     function->runtime = runtime;
     function->source = *source;
     function->source.image_fd = -1;
+    if (function->source.host == NULL)
+        function->source.host = &tf_host_table;
     function->image_fd = -1;
     function->class = abi->static_reach <= TF_ABI_REACH_SMALL_BYTES ? TF_SLOT_SMALL : TF_SLOT_LARGE;
     function->has_set_up = abi->start != NULL || abi->initialize != NULL;

@@ -91,6 +91,7 @@ struct tf_function_source {
     const uint8_t *text_begin, *text_end;  /* where a trap's PC may lie */
     int image_fd;                          /* -1: none; not kept */
     uint64_t image_bytes;
+    const struct tf_abi_host *host;        /* NULL: tf_host_table; tests bring worlds of their own */
 };
 
 /* Makes the state every request of the function starts from: instantiates on a slot of this runtime, runs start and

@@ -128,7 +128,7 @@ void tf_slot_reset_instance(struct tf_slot *slot)
     memcpy(slot->instance, function->instance, abi->instance_bytes);
     if (abi->import_offset != TF_ABI_NO_OFFSET)
         *(void **)(slot->instance + abi->import_offset) = slot->header;
-    slot->header->host = &tf_host_table;
+    slot->header->host = function->source.host;
     slot->header->guest = &slot->guest;
     uint8_t *next = slot->instance + ((abi->instance_bytes + 63) & ~63ull);
     for (uint32_t i = 0; i < abi->table_count; i++) {
