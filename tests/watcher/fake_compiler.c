@@ -1,0 +1,116 @@
+/*
+ * A compiler for tests: no module is compiled, the source says what shall happen.
+ *
+ *     ok:…            the artifact's object is the source itself
+ *     bad:…           does not validate
+ *     gate:PATH …     as ok, but the build ends only once PATH exists
+ *
+ * Every build writes the first line of its source to the file that TF_FAKE_LOG names.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "compiler/compiler.h"
+#include <terrafirma/abi.h>
+
+struct tf_compiler {
+    char fingerprint[TF_HASH_HEX_BYTES];
+};
+
+int tf_compiler_create(const struct tf_compiler_config *config, struct tf_compiler **ret_compiler,
+                       struct tf_error *error)
+{
+    (void)config;
+    (void)error;
+    struct tf_compiler *compiler = calloc(1, sizeof(*compiler));
+    uint8_t digest[TF_HASH_BYTES];
+    tf_hash_bytes("fake", 4, digest);
+    tf_hash_hex(digest, compiler->fingerprint);
+    *ret_compiler = compiler;
+    return TF_OK;
+}
+
+void tf_compiler_destroy(struct tf_compiler **compiler)
+{
+    free(*compiler);
+    *compiler = NULL;
+}
+
+const char *tf_compiler_identity(const struct tf_compiler *compiler)
+{
+    (void)compiler;
+    return "fake";
+}
+
+const char *tf_compiler_fingerprint(const struct tf_compiler *compiler)
+{
+    return compiler->fingerprint;
+}
+
+static void wait_for_gate(const char *source)
+{
+    char path[512];
+    if (sscanf(source, "gate:%511s", path) != 1)
+        return;
+    struct timespec const pause = {.tv_nsec = 2000000};
+    for (int i = 0; i < 15000 && access(path, F_OK) != 0; i++)
+        nanosleep(&pause, NULL);
+}
+
+static void log_build(const char *source)
+{
+    const char *path = getenv("TF_FAKE_LOG");
+    int const fd = path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return;
+    char line[256];
+    int const length = snprintf(line, sizeof(line), "%.*s\n", (int)strcspn(source, "\n"), source);
+    ssize_t const written = write(fd, line, (size_t)length < sizeof(line) ? (size_t)length : sizeof(line) - 1);
+    (void)written;
+    close(fd);
+}
+
+int tf_compiler_build(struct tf_compiler *compiler, const uint8_t *source, size_t source_bytes,
+                      tf_build_is_known_fn is_known, void *context, struct tf_build *ret_build,
+                      struct tf_error *error)
+{
+    (void)compiler;
+    char text[512];
+    snprintf(text, sizeof(text), "%.*s", (int)(source_bytes < 500 ? source_bytes : 500), (const char *)source);
+    log_build(text);
+    wait_for_gate(text);
+    if (strncmp(text, "ok:", 3) != 0 && strncmp(text, "gate:", 5) != 0)
+        return tf_error_set(error, TF_ERR_INVALID, "the fake compiler dislikes it");
+    memset(ret_build, 0, sizeof(*ret_build));
+    struct tf_manifest *manifest = &ret_build->manifest;
+    manifest->abi_version = TF_ABI_VERSION;
+    manifest->cpu_level = 2;
+    manifest->object_bytes = manifest->canonical_bytes = source_bytes;
+    snprintf(manifest->toolchain, sizeof(manifest->toolchain), "fake");
+    uint8_t digest[TF_HASH_BYTES];
+    tf_hash_bytes(source, source_bytes, digest);
+    tf_hash_hex(digest, manifest->object_sha256);
+    digest[0] ^= 0xff;
+    tf_hash_hex(digest, manifest->key);
+    if (is_known(context, manifest->key)) {
+        ret_build->known = true;
+        return TF_OK;
+    }
+    tf_buffer_init(&ret_build->object, source_bytes + 1);
+    tf_buffer_init(&ret_build->image, 1);
+    return tf_buffer_append(&ret_build->object, source, source_bytes);
+}
+
+void tf_build_dispose(struct tf_build *build)
+{
+    tf_buffer_dispose(&build->object);
+    tf_buffer_dispose(&build->image);
+    free(build->manifest.functions);
+    memset(build, 0, sizeof(*build));
+}

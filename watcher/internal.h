@@ -1,0 +1,274 @@
+/*
+ * The builder's inside: what its files share. Included by watcher/ and its tests only.
+ *
+ * One thread (the loop, watcher.c) owns the tree: folders, functions and sites as they were last seen on disk, and what
+ * each function serves. Builder threads (queue.c) see jobs only. A function goes through
+ *
+ *     IDLE ─ seen changed ─▶ SETTLING ─ unchanged for settle_ms ─▶ QUEUED, then read and built ─▶ IDLE
+ *       └──── closed after writing, or moved in ───────────────────▲        │ the file is another one by now:
+ *                                              SETTLING or QUEUED ◀─────────┘ nothing is published
+ *
+ * Events are hints only: what counts is what fstatat says when one is handled, so that a lost, repeated or late event
+ * costs a look and never a wrong route.
+ */
+#ifndef TF_WATCHER_INTERNAL_H
+#define TF_WATCHER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "watcher/watcher.h"
+
+/* ---- files (read_stable.c) ---- */
+
+/* Equal identities at two moments mean equal content in between: the change time cannot be set by a file's owner. The
+ * one exception, a write within the clock tick of the last one, is excluded by waiting out that tick before reading. */
+struct tf_identity {
+    dev_t device;
+    ino_t inode;
+    uint64_t bytes;
+    int64_t modified_ns, changed_ns;
+};
+
+struct tf_identity tf_identity_of(const struct stat *status);
+bool tf_identity_equal(const struct tf_identity *a, const struct tf_identity *b);
+
+struct tf_stable_read {
+    struct tf_identity identity;
+    bool has_identity; /* also set when the read failed after the file was opened */
+    bool is_open_for_writing;
+};
+
+/* As tf_read_stable, and tells what was read. With `refuse_open`, a file that some process has open for writing is
+ * CHANGED (found by asking for a read lease, where the file system and our privileges allow; else not found). */
+int tf_read_stable_identity(int folder_fd, const char *name, const struct tf_limits *limits, bool refuse_open,
+                            struct tf_buffer *ret_bytes, struct tf_stable_read *ret_read, struct tf_error *error);
+
+/* ---- names (names.c) ---- */
+
+/* What copying programs and editors leave beside the real file: never built, never entered. */
+bool tf_name_is_temporary(const char *name);
+bool tf_name_is_function(const char *name);
+/* UTF-8 without control characters, at most TF_ROUTE_PATH_BYTES - 1 bytes. */
+bool tf_path_is_servable(const char *path);
+/* Appends `text` as a JSON string with its quotes; bytes that are not UTF-8 appear as \xNN (and a backslash doubled). */
+void tf_json_string(struct tf_buffer *json, const char *text);
+/* Printable form for a log line, cut to the size. Returns ret_text. */
+const char *tf_printable(const char *text, char *ret_text, size_t size);
+
+/* ---- jobs and builder threads (queue.c) ---- */
+
+struct tf_item;
+
+struct tf_job {
+    struct tf_job *next;
+    struct tf_item *item;  /* the loop's; NULL once the function is gone */
+    char *path;            /* from the root; owned */
+    char build_id[TF_BUILD_ID_BYTES];
+    bool is_running;
+    /* The outcome, valid once the job is done. */
+    int result;
+    struct tf_error error;
+    struct tf_built built;
+    struct tf_stable_read read;
+};
+
+/* Jobs of one site that wait. Members are the pool's, guarded by its lock. */
+struct tf_site_queue {
+    struct tf_job *first, *last;
+    struct tf_site_queue *next_ready, *previous_ready; /* ring of sites that have jobs */
+};
+
+struct tf_pool;
+
+struct tf_pool_config {
+    const char *root;
+    struct tf_limits limits;
+    struct tf_compiler *compiler; /* taken over on success */
+    struct tf_cache *cache;       /* taken over on success */
+    uint32_t jobs;
+};
+
+int tf_pool_create(const struct tf_pool_config *config, struct tf_pool **ret_pool, struct tf_error *error);
+/* Takes no more jobs and waits until the running ones are done, at most `wait_ms`. What still runs then goes on by
+ * itself and frees what it needs; the process is expected to exit. Jobs not handed out by tf_pool_done are freed. */
+void tf_pool_destroy(struct tf_pool **pool, uint32_t wait_ms);
+/* Readable when tf_pool_done has something. */
+int tf_pool_done_fd(const struct tf_pool *pool);
+struct tf_cache *tf_pool_cache(const struct tf_pool *pool);
+/* Sites take turns; within one, jobs run in the order they came. The job is the pool's until tf_pool_done. */
+void tf_pool_push(struct tf_pool *pool, struct tf_site_queue *site, struct tf_job *job);
+/* Takes a job back that no thread has begun (and frees it). False: it runs, and will be done. */
+bool tf_pool_cancel(struct tf_pool *pool, struct tf_site_queue *site, struct tf_job *job);
+/* All jobs that ended since the last call, a list; the caller frees each with tf_job_destroy. */
+struct tf_job *tf_pool_done(struct tf_pool *pool);
+void tf_job_destroy(struct tf_job **job);
+/* Opens a folder below `root_fd`, following no link in any component. -1 with errno. "" is the root. */
+int tf_open_below(int root_fd, const char *path);
+
+/* ---- the tree (tree.c, items.c) ---- */
+
+struct tf_link { /* member of a hash table's chain */
+    struct tf_link *next;
+    uint64_t hash;
+};
+
+struct tf_table {
+    struct tf_link **chains;
+    size_t capacity, count;
+};
+
+/* Without memory the process ends: the builder is restarted, and its state is on disk. */
+void tf_table_add(struct tf_table *table, struct tf_link *link, uint64_t hash);
+void tf_table_remove(struct tf_table *table, struct tf_link *link);
+/* First link of the chain that a hash belongs to; walk by `next`, compare `hash` first. */
+struct tf_link *tf_table_chain(const struct tf_table *table, uint64_t hash);
+void tf_table_dispose(struct tf_table *table);
+uint64_t tf_hash_name(uint64_t seed, const void *parent, const char *name);
+void *tf_allocate(size_t bytes); /* zeroed; never NULL */
+char *tf_copy_text(const char *text);
+
+struct tf_node { /* what a name in a folder means */
+    struct tf_link link; /* by (parent, name) */
+    struct tf_folder *parent;
+    struct tf_node *next, *previous; /* in the parent */
+    char *name;
+    uint64_t mark; /* of the scan that last saw it */
+    bool is_folder;
+};
+
+struct tf_site {
+    struct tf_folder *folder; /* its name is the site's */
+    struct tf_site_queue queue;
+    uint64_t functions, folders;
+    bool said_functions, said_folders; /* that a limit is reached */
+};
+
+struct tf_folder {
+    struct tf_node node;
+    struct tf_link by_watch; /* by wd, while wd >= 0 */
+    struct tf_node *nodes;
+    struct tf_site *site; /* NULL: the root */
+    int wd;
+    uint32_t depth;     /* root 0, site 1 */
+    uint32_t cookie;    /* of a MOVED_FROM that waits for its MOVED_TO */
+    bool is_unreadable; /* said so already */
+};
+
+enum tf_phase { TF_PHASE_IDLE, TF_PHASE_SETTLING, TF_PHASE_QUEUED };
+
+struct tf_item_error {
+    int code;
+    char text[TF_ERROR_TEXT_BYTES];
+    char at[32];
+    char source_sha256[TF_HASH_HEX_BYTES];
+};
+
+struct tf_item { /* a function: a *.wasm file below a site */
+    struct tf_node node;
+    enum tf_phase phase;
+    bool is_served;     /* false: reported in the status, but no route (a link, a name that is no UTF-8 …) */
+    bool was_closed;    /* while QUEUED: a newer version is complete */
+    bool has_built;     /* `built` counts */
+    bool retry;         /* the last build failed for a reason that may go away: a rescan tries again */
+    struct tf_identity seen;  /* while SETTLING */
+    struct tf_identity built; /* what the newest finished build, good or bad, was made from */
+    uint64_t due_ns;          /* while SETTLING */
+    struct tf_item *next_settling, *previous_settling;
+    struct tf_job *job;       /* while QUEUED; the pool's */
+    /* What the route says. */
+    enum tf_route_state state;
+    char key[TF_HASH_HEX_BYTES]; /* "": nothing good yet */
+    char build_id[TF_BUILD_ID_BYTES];
+    char source_sha256[TF_HASH_HEX_BYTES];
+    uint64_t source_bytes, build_ms;
+    char built_at[32];
+    struct tf_item_error *error; /* of the newest upload, or NULL */
+};
+
+struct tf_watcher {
+    const struct tf_watcher_config *config;
+    struct tf_limits limits;
+    uint64_t settle_ns;
+    struct tf_pool *pool;
+    /* The tree. */
+    int root_fd; /* -1: the root is gone */
+    struct tf_folder *root;
+    struct tf_table names, watches;
+    uint64_t name_seed, scans, sites;
+    struct tf_item *settling_first, *settling_last; /* ascending by due_ns */
+    struct tf_routes *previous; /* of the run before, during the first scan only */
+    bool said_watch_limit, said_sites_full;
+    /* inotify. */
+    int inotify_fd;
+    bool rescan_now;
+    struct tf_folder *moving; /* detached by MOVED_FROM, not yet by name elsewhere */
+    uint64_t rescan_due_ns, root_retry_ns;
+    /* Publication. */
+    int folder_fd, lock_fd; /* roots/<id> */
+    struct tf_shared_state *state;
+    struct tf_shared_acks *acks;
+    uint64_t generation, oldest_generation;
+    bool routes_dirty, status_dirty;
+    uint64_t publish_due_ns, status_due_ns;
+    char fingerprint[TF_HASH_HEX_BYTES];
+};
+
+/* A log line on standard error. */
+void tf_watcher_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+struct tf_folder *tf_tree_create_root(void);
+/* Frees all nodes without a trace in routes or watches. */
+void tf_tree_destroy(struct tf_watcher *watcher);
+struct tf_node *tf_tree_find(const struct tf_watcher *watcher, const struct tf_folder *folder, const char *name);
+/* Path from the root ("site/a/b.wasm"), or with from_site from the site ("a/b.wasm"); owned by the caller. */
+char *tf_tree_path(const struct tf_node *node, bool from_site);
+/* Opens a folder of the tree; -1 with errno. */
+int tf_tree_open(const struct tf_watcher *watcher, const struct tf_folder *folder);
+/* Brings the tree below `folder` (open as fd) in line with the disk: watches first, then looks. */
+void tf_tree_scan(struct tf_watcher *watcher, struct tf_folder *folder, int fd);
+/* Scans the whole root. False: it is gone (nothing changed). */
+bool tf_tree_scan_root(struct tf_watcher *watcher);
+/* A folder appeared as folder/name (open as fd): enters it if it is to be served. */
+void tf_tree_enter(struct tf_watcher *watcher, struct tf_folder *folder, int fd, const char *name);
+/* Forgets a node and all below it: routes go, watches go, queued jobs go. */
+void tf_tree_remove(struct tf_watcher *watcher, struct tf_node *node);
+/* A folder has another place: true if the tree could follow; false if it must be scanned anew. */
+bool tf_tree_move(struct tf_watcher *watcher, struct tf_folder *moved, struct tf_folder *to, const char *name);
+/* Unlinks a node from its parent and the names; links it elsewhere. */
+void tf_tree_attach(struct tf_watcher *watcher, struct tf_node *node, struct tf_folder *parent, const char *name);
+void tf_tree_detach(struct tf_watcher *watcher, struct tf_node *node);
+
+/* Looks at one function file. `was_closed`: an event said that it was written completely, or moved here. */
+void tf_item_examine(struct tf_watcher *watcher, struct tf_folder *folder, int fd, const char *name, bool was_closed);
+void tf_item_dispose(struct tf_watcher *watcher, struct tf_item *item);
+/* Its place in a queue changes with its site. */
+void tf_item_requeue(struct tf_watcher *watcher, struct tf_item *item, struct tf_site *from);
+void tf_items_settle(struct tf_watcher *watcher, uint64_t now_ns);
+void tf_items_done(struct tf_watcher *watcher);
+
+/* ---- inotify (inotify.c) ---- */
+
+int tf_watches_open(struct tf_watcher *watcher, struct tf_error *error);
+/* Watches a folder that is open as fd; what it was watched as before is forgotten. */
+void tf_watch_folder(struct tf_watcher *watcher, struct tf_folder *folder, int fd);
+void tf_unwatch_folder(struct tf_watcher *watcher, struct tf_folder *folder);
+void tf_watches_read(struct tf_watcher *watcher);
+void tf_root_lost(struct tf_watcher *watcher, const char *why);
+
+/* ---- publication (publish.c, status.c) ---- */
+
+int tf_publish_open(struct tf_watcher *watcher, struct tf_error *error);
+void tf_publish_close(struct tf_watcher *watcher);
+/* Writes what is dirty and due; returns when to call again, UINT64_MAX: not before something changes. */
+uint64_t tf_publish(struct tf_watcher *watcher, uint64_t now_ns);
+int tf_status_write(struct tf_watcher *watcher, struct tf_error *error);
+/* RFC 3339, UTC, milliseconds. */
+void tf_time_text(char ret_text[32]);
+void tf_build_id_make(char ret_id[TF_BUILD_ID_BYTES]);
+
+#endif
