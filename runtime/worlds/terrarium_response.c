@@ -6,6 +6,9 @@
  * not pile up there: the body's memory is reused, and header lines live in one stretch of text that is compacted.
  * tf_terrarium_arena_bytes says what that amounts to at worst.
  *
+ * A guest may set what a server owns (Content-Length, Connection, Date …): what it writes there is dropped where the
+ * response is sent, so that one list rules.
+ *
  * A status Invalid (bad handle, bad name or value, status out of range) changes nothing. Going over a limit ends the
  * guest: half a response is worse than an honest failure.
  */
@@ -58,18 +61,6 @@ static struct tf_text trim(struct tf_text value)
     while (value.length > 0 && (value.bytes[value.length - 1] == ' ' || value.bytes[value.length - 1] == '\t'))
         value.length--;
     return value;
-}
-
-/* How a message is framed and how long a connection lives is the server's to say. */
-static bool is_framing_name(struct tf_text name)
-{
-    static const char *const names[] = {"connection",        "content-length", "keep-alive", "proxy-connection",
-                                        "transfer-encoding", "upgrade",        "te",         "trailer"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (tf_terrarium_same_name(name, (struct tf_text){names[i], strlen(names[i])}))
-            return true;
-    }
-    return false;
 }
 
 static size_t at_most(size_t value, uint64_t limit)
@@ -257,8 +248,6 @@ uint32_t tf_terrarium_resp_set_header(void *header, uint32_t handle, uint32_t na
     }
     if (lines + values_count > limits->response_headers)
         tf_guest_trap(guest, TF_TRAP_OUTPUT_LIMIT, "more response headers than the limit");
-    if (is_framing_name(name))
-        return TF_TERRARIUM_OK;
 
     remove_lines(state, name);
     reserve(guest, state, values_count, added);

@@ -4,5 +4,5 @@ foreach(part request response system)
     tf_test(worlds_${part}
         SOURCES worlds_${part}.c worlds_fake.c ${worlds_sources}
         LIBS tf_base
-        LABELS unit)
+        LABELS asan)
 endforeach()

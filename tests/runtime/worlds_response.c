@@ -171,17 +171,6 @@ static void names_and_values_that_could_split_the_response_are_refused(void)
     CHECK(set_one(guest, "!#$%&'*+-.^_`|~09AZaz", "v") == 0);
 }
 
-static void framing_is_the_servers(void)
-{
-    static const char *const names[] = {"Content-Length", "transfer-encoding", "Connection", "KEEP-ALIVE",
-                                        "upgrade",        "te",                "trailer",    "proxy-connection"};
-    struct tf_guest *const guest = fake_reset();
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        CHECK(set_one(guest, names[i], "5") == 0);
-    CHECK(guest->terrarium.header_count == 0);
-    CHECK(set_one(guest, "Content-Length", "a\r\nb") == 1);
-}
-
 static void other_handles_are_invalid(void)
 {
     struct tf_guest *const guest = fake_reset();
@@ -311,7 +300,7 @@ static void an_arena_that_is_full_ends_the_guest(void)
 TEST_MAIN(TEST(a_status_between_100_and_999_counts), TEST(a_body_is_copied_at_once_and_replaced),
           TEST(bodies_set_again_and_again_do_not_pile_up), TEST(a_body_over_its_limit_ends_the_guest),
           TEST(a_wild_body_ends_the_guest), TEST(a_header_set_twice_is_replaced_whatever_its_case),
-          TEST(names_and_values_that_could_split_the_response_are_refused), TEST(framing_is_the_servers),
+          TEST(names_and_values_that_could_split_the_response_are_refused),
           TEST(other_handles_are_invalid), TEST(wild_names_slices_and_values_end_the_guest),
           TEST(limits_hold_for_what_the_response_would_have),
           TEST(headers_set_again_and_again_stay_right_and_do_not_pile_up),
