@@ -1,0 +1,131 @@
+#include "h2o-handler/dispatch.h"
+
+#include <string.h>
+
+#include "h2o-handler/fields.h"
+#include "h2o-handler/request.h"
+#include "h2o-handler/response.h"
+#include "h2o-handler/state.h"
+#include "h2o-handler/target.h"
+
+static const char default_site[] = "_default";
+
+struct place {
+    const struct tf_routes *routes;
+    const char *site;
+};
+
+static const struct tf_route *look_up(void *context, const char *path, size_t length)
+{
+    const struct place *const place = context;
+    return tf_routes_find(place->routes, place->site, path, length);
+}
+
+/* libh2o's parser accepts some requests that no handler should see. True when the request was answered. */
+static bool refuse_malformed(struct tf_server *server, h2o_req_t *req)
+{
+    switch (tf_method_classify(req->method.base, req->method.len)) {
+    case TF_METHOD_SERVED:
+        break;
+    case TF_METHOD_UNSERVED:
+        tf_respond_text(req, 501, "This method is not served.");
+        return true;
+    case TF_METHOD_MALFORMED:
+        tf_respond_text(req, 400, "The method is malformed.");
+        return true;
+    }
+    if (req->path.len == 0 || req->path.base[0] != '/') {
+        tf_respond_text(req, 400, "The request target must be a path.");
+        return true;
+    }
+    if (req->path.len > TF_GUEST_PATH_BYTES) {
+        tf_respond_text(req, 414, "The path is too long.");
+        return true;
+    }
+    if (req->version >= 0x101 && tf_server_request_lacks_host(server, req)) {
+        tf_respond_text(req, 400, "The Host header is missing.");
+        return true;
+    }
+    for (size_t i = 0; i < req->headers.size; i++) {
+        /* A folded line arrives as a header without a name. */
+        if (req->headers.entries[i].name->base == NULL || req->headers.entries[i].name->len == 0) {
+            tf_respond_text(req, 400, "A header has no name.");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The site that the request's host means, or NULL. `name` is room for it. */
+static const char *site_of(struct tf_server *server, const struct tf_routes *routes, const h2o_req_t *req,
+                           char name[TF_SITE_NAME_BYTES])
+{
+    if (!tf_server_request_lacks_host(server, req)) {
+        if (!tf_site_from_authority(req->authority.base, req->authority.len, name))
+            return NULL;
+        if (tf_routes_has_site(routes, name))
+            return name;
+    }
+    return tf_routes_has_site(routes, default_site) ? default_site : NULL;
+}
+
+static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route)
+{
+    switch (route->state) {
+    case TF_ROUTE_BUILDING:
+        tf_respond_busy(req, "This function is being built; try again in a moment.");
+        break;
+    case TF_ROUTE_LIVE:
+        tf_request_start(worker, req, route);
+        break;
+    case TF_ROUTE_FAILED:
+    case TF_ROUTE_REFUSED:
+        tf_respond_text(req, 502, "This function could not be built. Build id: %s.", route->build_id);
+        break;
+    }
+}
+
+static void dispatch_file(struct tf_worker *worker, h2o_req_t *req, const char *site, const struct tf_target *target)
+{
+    bool const is_get = req->method.len == 3 && memcmp(req->method.base, "GET", 3) == 0;
+    if (!is_get && !tf_request_is_head(req)) {
+        tf_respond_method_not_allowed(req, "GET, HEAD");
+        return;
+    }
+    tf_static_file_start(worker, req, site, target->path, target->path_length);
+}
+
+void tf_dispatch(struct tf_server *server, h2o_req_t *req)
+{
+    struct tf_worker *const worker = server->data;
+    if (refuse_malformed(server, req))
+        return;
+    const struct tf_routes *const routes = worker->routes.current;
+    if (routes == NULL) {
+        tf_respond_busy(req, "The server is starting; try again in a moment.");
+        return;
+    }
+    char name[TF_SITE_NAME_BYTES];
+    struct place place = {routes, site_of(server, routes, req, name)};
+    if (place.site == NULL) {
+        tf_respond_text(req, 404, "There is no such site here.");
+        return;
+    }
+    size_t const path_length = req->query_at < req->path.len ? req->query_at : req->path.len;
+    struct tf_target target;
+    tf_target_resolve(req->path.base, path_length, look_up, &place, &target);
+    switch (target.kind) {
+    case TF_TARGET_FUNCTION:
+        dispatch_function(worker, req, target.route);
+        break;
+    case TF_TARGET_FILE:
+        dispatch_file(worker, req, place.site, &target);
+        break;
+    case TF_TARGET_NOT_FOUND:
+        tf_respond_text(req, 404, "Nothing is here.");
+        break;
+    case TF_TARGET_MALFORMED:
+        tf_respond_text(req, 400, "The path is malformed.");
+        break;
+    }
+}

@@ -1,0 +1,33 @@
+/*
+ * One file below a site's folder: opened without a way out of that folder, judged, read. Blocks; any thread but an
+ * event loop's.
+ */
+#ifndef TF_H2O_HANDLER_FILE_H
+#define TF_H2O_HANDLER_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "h2o-handler/conditions.h"
+
+enum tf_file_kind {
+    TF_FILE_REGULAR,
+    TF_FILE_FOLDER,  /* the path names a folder */
+    TF_FILE_MISSING, /* nothing that is served: no file, another kind of file, a link that leads out of the site */
+    TF_FILE_FAILED,  /* the system could not say: errno is in `failure` */
+};
+
+struct tf_file {
+    enum tf_file_kind kind;
+    int failure;
+    int fd;                                   /* REGULAR; owned */
+    struct tf_representation representation;  /* REGULAR */
+};
+
+/* `site` and `path` are relative and contain no "." or ".." (a hostile one could not leave the root either). Symbolic
+ * links are followed within the site; one that leads to a function or a hidden file is MISSING. */
+void tf_file_open(int root_fd, const char *site, const char *path, struct tf_file *ret_file);
+/* Exactly `length` bytes at `offset`; 0 or an errno (EIO where the file is shorter by now). */
+int tf_file_read_at(int fd, void *bytes, size_t length, uint64_t offset);
+
+#endif

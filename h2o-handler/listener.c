@@ -1,0 +1,183 @@
+#include "h2o-handler/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define ACCEPTS_PER_TURN 16
+
+static void on_readable(h2o_socket_t *listener, const char *failure);
+
+static void resume(struct tf_listeners *listeners)
+{
+    if (!listeners->is_paused)
+        return;
+    listeners->is_paused = false;
+    for (uint32_t i = 0; i < listeners->count; i++)
+        h2o_socket_read_start(listeners->sockets[i], on_readable);
+}
+
+static void on_retry(h2o_timeout_entry_t *entry)
+{
+    resume(H2O_STRUCT_FROM_MEMBER(struct tf_listeners, retry, entry));
+}
+
+static void pause_accepting(struct tf_listeners *listeners)
+{
+    if (listeners->is_paused)
+        return;
+    listeners->is_paused = true;
+    for (uint32_t i = 0; i < listeners->count; i++)
+        h2o_socket_read_stop(listeners->sockets[i]);
+}
+
+static void on_connection_close(void *data)
+{
+    struct tf_connection *const connection = data;
+    struct tf_listeners *const listeners = connection->listeners;
+    h2o_linklist_unlink(&connection->link);
+    listeners->connection_count--;
+    free(connection);
+    if (listeners->connection_count < listeners->connections_max)
+        resume(listeners);
+}
+
+/* False when nothing more can be accepted now. */
+static bool accept_one(struct tf_listeners *listeners, h2o_socket_t *listener)
+{
+    if (listeners->connection_count >= listeners->connections_max) {
+        pause_accepting(listeners);
+        return false;
+    }
+    h2o_socket_t *const socket = h2o_evloop_socket_accept(listener);
+    if (socket == NULL) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            /* The listener would stay readable and spin the loop; try again a little later. */
+            pause_accepting(listeners);
+            if (!h2o_timeout_is_linked(&listeners->retry))
+                h2o_timeout_link(listeners->accept->ctx->loop, &listeners->accept->ctx->hundred_ms_timeout,
+                                 &listeners->retry);
+        }
+        return false;
+    }
+    struct tf_connection *const connection = calloc(1, sizeof(*connection));
+    if (connection == NULL) {
+        h2o_socket_close(socket);
+        return false;
+    }
+    /* libh2o has no limit on how long a client may leave a response unread; the kernel has. */
+    setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_USER_TIMEOUT, &listeners->send_ms,
+               sizeof(listeners->send_ms));
+    connection->listeners = listeners;
+    connection->socket = socket;
+    h2o_linklist_insert(&listeners->connections, &connection->link);
+    listeners->connection_count++;
+    socket->on_close.cb = on_connection_close;
+    socket->on_close.data = connection;
+    h2o_accept(listeners->accept, socket);
+    return true;
+}
+
+static void on_readable(h2o_socket_t *listener, const char *failure)
+{
+    if (failure != NULL)
+        return;
+    struct tf_listeners *const listeners = listener->data;
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(listeners, listener); i++)
+        ;
+}
+
+int tf_listeners_init(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, const int *fds, uint32_t count,
+                      uint64_t connections_max, unsigned send_ms, struct tf_error *error)
+{
+    *listeners = (struct tf_listeners){
+        .accept = accept,
+        .connections_max = connections_max,
+        .send_ms = send_ms,
+        .is_paused = true,
+        .retry.cb = on_retry,
+    };
+    h2o_linklist_init_anchor(&listeners->connections);
+    listeners->sockets = calloc(count > 0 ? count : 1, sizeof(listeners->sockets[0]));
+    if (listeners->sockets == NULL)
+        return tf_error_set(error, TF_ERR_SYSTEM, "no memory for %u listeners", count);
+    for (uint32_t i = 0; i < count; i++) {
+        int const fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+        if (fd == -1) {
+            tf_error_system(error, "cannot duplicate listener %u", i);
+            tf_listeners_close(listeners);
+            return TF_ERR_SYSTEM;
+        }
+        listeners->sockets[i] = h2o_evloop_socket_create(accept->ctx->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+        listeners->sockets[i]->data = listeners;
+        listeners->count++;
+    }
+    return 0;
+}
+
+void tf_listeners_open(struct tf_listeners *listeners)
+{
+    resume(listeners);
+}
+
+void tf_listeners_close(struct tf_listeners *listeners)
+{
+    for (uint32_t i = 0; i < listeners->count; i++) {
+        while (accept_one(listeners, listeners->sockets[i]))
+            ;
+    }
+    h2o_timeout_unlink(&listeners->retry);
+    for (uint32_t i = 0; i < listeners->count; i++) {
+        h2o_socket_read_stop(listeners->sockets[i]);
+        h2o_socket_close(listeners->sockets[i]);
+    }
+    listeners->count = 0;
+    listeners->is_paused = false;
+    free(listeners->sockets);
+    listeners->sockets = NULL;
+}
+
+void tf_listeners_shut_idle(struct tf_listeners *listeners)
+{
+    for (h2o_linklist_t *at = listeners->connections.next; at != &listeners->connections; at = at->next) {
+        struct tf_connection *const connection = H2O_STRUCT_FROM_MEMBER(struct tf_connection, link, at);
+        if (connection->in_flight == 0 && connection->socket->input->size == 0 &&
+            !h2o_socket_is_writing(connection->socket))
+            tf_connection_shut(connection);
+    }
+}
+
+struct tf_connection *tf_connection_of(const h2o_req_t *req)
+{
+    return req->conn->callbacks->get_socket(req->conn)->on_close.data;
+}
+
+void tf_connection_shut(struct tf_connection *connection)
+{
+    if (connection->is_shut)
+        return;
+    connection->is_shut = true;
+    shutdown(h2o_socket_get_fd(connection->socket), SHUT_RDWR);
+}
+
+h2o_iovec_t tf_connection_address(struct tf_connection *connection)
+{
+    if (connection->address_length == 0) {
+        struct sockaddr_storage address;
+        socklen_t length = sizeof(address);
+        if (getpeername(h2o_socket_get_fd(connection->socket), (struct sockaddr *)&address, &length) != 0 ||
+            getnameinfo((struct sockaddr *)&address, length, connection->address, sizeof(connection->address), NULL, 0,
+                        NI_NUMERICHOST) != 0)
+            memcpy(connection->address, "0.0.0.0", sizeof("0.0.0.0")); /* gone: its answer reaches nobody */
+        connection->address_length = (uint8_t)strlen(connection->address);
+    }
+    return h2o_iovec_init(connection->address, connection->address_length);
+}

@@ -1,0 +1,60 @@
+/*
+ * Accepting: listeners, the connections that came of them, and the cap on those.
+ *
+ * At the cap, and while the process has no descriptor left, the listeners are taken out of the loop, so that what waits
+ * in their queues neither spins the loop nor is refused. The event loop's thread only.
+ */
+#ifndef TF_H2O_HANDLER_LISTENER_H
+#define TF_H2O_HANDLER_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <h2o.h>
+
+#include <terrafirma/error.h>
+
+#define TF_ADDRESS_BYTES 64
+
+/* What this side knows of a connection; sock->on_close.data. */
+struct tf_connection {
+    h2o_linklist_t link;
+    struct tf_listeners *listeners;
+    h2o_socket_t *socket;
+    uint32_t in_flight; /* requests that were handed on and not yet answered to the end */
+    bool is_shut;
+    uint8_t address_length;
+    char address[TF_ADDRESS_BYTES]; /* numeric; filled when first asked for */
+};
+
+struct tf_listeners {
+    h2o_accept_ctx_t *accept;
+    h2o_socket_t **sockets;
+    uint32_t count;
+    uint64_t connections_max;
+    uint64_t connection_count;
+    h2o_linklist_t connections;
+    unsigned send_ms;
+    bool is_paused;
+    h2o_timeout_entry_t retry;
+};
+
+/* Takes duplicates of `fds`, which stay the caller's. Accepts nothing yet. Errors: SYSTEM. */
+int tf_listeners_init(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, const int *fds, uint32_t count,
+                      uint64_t connections_max, unsigned send_ms, struct tf_error *error);
+/* Begins to accept. */
+void tf_listeners_open(struct tf_listeners *listeners);
+/* Accepts what waits in the queues, up to the cap, and closes the listeners. */
+void tf_listeners_close(struct tf_listeners *listeners);
+/* Ends connections that have no request in flight and none half-read. */
+void tf_listeners_shut_idle(struct tf_listeners *listeners);
+
+struct tf_connection *tf_connection_of(const h2o_req_t *req);
+/* Sends what is queued, then ends the connection: libh2o notices and frees it on its own path, which makes this safe
+ * from within its callbacks. */
+void tf_connection_shut(struct tf_connection *connection);
+/* The client's numeric address; valid as long as the connection. */
+h2o_iovec_t tf_connection_address(struct tf_connection *connection);
+
+#endif

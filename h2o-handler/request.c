@@ -1,0 +1,355 @@
+#include "h2o-handler/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "h2o-handler/fields.h"
+#include "h2o-handler/response.h"
+#include "h2o-handler/state.h"
+#include "h2o-handler/target.h"
+
+/* A Connection header that names more than fits here is not searched further: the cost is per header and byte. */
+#define CONNECTION_BYTES_MAX 256
+
+static struct tf_text text_of(h2o_iovec_t bytes)
+{
+    return (struct tf_text){bytes.base, bytes.len};
+}
+
+static void log_exchange(const struct tf_exchange *exchange, uint64_t error_id, const char *what)
+{
+    char site[300], path[400];
+    tf_log_escape((struct tf_text){exchange->site, strlen(exchange->site)}, site, sizeof(site));
+    tf_log_escape((struct tf_text){exchange->function_path, strlen(exchange->function_path)}, path, sizeof(path));
+    tf_log_line(&exchange->worker->log, TF_LOG_FAILURE, "error %016llx: %s/%s: %s", (unsigned long long)error_id, site,
+                path, what);
+}
+
+void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, struct tf_text text)
+{
+    struct tf_worker *const worker = context;
+    const struct tf_exchange *const exchange = tf_guest_context(guest);
+    if (exchange == NULL)
+        return; /* a start function, before any request */
+    char site[200], path[200], line[600];
+    tf_log_escape((struct tf_text){exchange->site, strlen(exchange->site)}, site, sizeof(site));
+    tf_log_escape((struct tf_text){exchange->function_path, strlen(exchange->function_path)}, path, sizeof(path));
+    tf_log_escape(text, line, sizeof(line));
+    tf_log_line(&worker->log, TF_LOG_GUEST, "%s/%s: %s: %s", site, path, kind, line);
+}
+
+/* ---- waiting and letting go ---- */
+
+static void stop_waiting(struct tf_exchange *exchange)
+{
+    if (exchange->is_counted)
+        exchange->worker->schedule.waiting--;
+    exchange->is_counted = false;
+    h2o_timeout_unlink(&exchange->deadline);
+}
+
+static void leave_queue(struct tf_exchange *exchange)
+{
+    if (exchange->state == TF_EXCHANGE_READY)
+        tf_schedule_forget(exchange->worker, exchange);
+    else if (h2o_linklist_is_linked(&exchange->link))
+        h2o_linklist_unlink(&exchange->link);
+    stop_waiting(exchange);
+}
+
+/* After the answer was given, or when nobody waits for one any more: drops the guest, which resets its slot. */
+static void conclude(struct tf_exchange *exchange)
+{
+    struct tf_worker *const worker = exchange->worker;
+    leave_queue(exchange);
+    exchange->state = TF_EXCHANGE_ANSWERED;
+    if (exchange->guest != NULL) {
+        tf_guest_finish(&exchange->guest);
+        tf_schedule_guest_ended(worker, exchange->entry);
+    }
+    if (exchange->entry != NULL)
+        tf_functions_release(worker, &exchange->entry);
+}
+
+static void on_request_gone(void *chunk)
+{
+    struct tf_exchange *const exchange = *(struct tf_exchange **)chunk;
+    if (exchange->state != TF_EXCHANGE_ANSWERED)
+        conclude(exchange);
+}
+
+/* From here on the request may go away before its answer. */
+static void watch(struct tf_exchange *exchange)
+{
+    if (exchange->is_watched)
+        return;
+    struct tf_exchange **const chunk =
+        h2o_mem_alloc_shared(&exchange->req->pool, sizeof(*chunk), on_request_gone);
+    *chunk = exchange;
+    exchange->is_watched = true;
+}
+
+static void answer_busy(struct tf_exchange *exchange)
+{
+    tf_respond_busy(exchange->req, "All capacity for this function is in use; try again.");
+    conclude(exchange);
+}
+
+/* `what` goes to the log, `told` to the client, and the id to both. */
+static void answer_failure(struct tf_exchange *exchange, int status, const char *what, const char *told)
+{
+    uint64_t const id = tf_worker_error_id(exchange->worker);
+    log_exchange(exchange, id, what);
+    tf_respond_text(exchange->req, status, "%s Error id: %016llx.", told, (unsigned long long)id);
+    conclude(exchange);
+}
+
+static void on_deadline(h2o_timeout_entry_t *entry)
+{
+    struct tf_exchange *const exchange = H2O_STRUCT_FROM_MEMBER(struct tf_exchange, deadline, entry);
+    if (exchange->guest == NULL)
+        answer_busy(exchange);
+    else
+        answer_failure(exchange, 504, "waited too long", "The function took too long.");
+}
+
+/* Every request that waits has a deadline: over HTTP/1 a client that left is not noticed before it is answered. */
+static void set_deadline(struct tf_exchange *exchange)
+{
+    watch(exchange);
+    if (!h2o_timeout_is_linked(&exchange->deadline))
+        h2o_timeout_link(exchange->worker->server.loop, &exchange->worker->wall_timeout, &exchange->deadline);
+}
+
+/* Counts an exchange among those that wait for a load or a slot, or answers it. */
+static bool may_wait(struct tf_exchange *exchange)
+{
+    struct tf_worker *const worker = exchange->worker;
+    if (exchange->is_counted)
+        return true;
+    if (worker->schedule.waiting >= worker->config->limits.queue_length) {
+        answer_busy(exchange);
+        return false;
+    }
+    worker->schedule.waiting++;
+    exchange->is_counted = true;
+    set_deadline(exchange);
+    return true;
+}
+
+/* One that had waited before keeps its place at the head. */
+static void wait_in(struct tf_exchange *exchange, enum tf_exchange_state state, h2o_linklist_t *list)
+{
+    bool const waited = exchange->is_counted;
+    if (!may_wait(exchange))
+        return;
+    exchange->state = state;
+    h2o_linklist_insert(waited ? list->next : list, &exchange->link);
+}
+
+/* ---- running ---- */
+
+static void answer_trap(struct tf_exchange *exchange)
+{
+    const struct tf_module *const module = exchange->entry->module;
+    const void *const pc = tf_guest_trap_address(exchange->guest);
+    int64_t const function = pc != NULL ? tf_module_function_at(module, pc) : -1;
+    const char *const trap = tf_trap_name(tf_guest_trap_kind(exchange->guest));
+    const char *const detail = tf_guest_trap_detail(exchange->guest);
+    char what[300];
+    int used = snprintf(what, sizeof(what), "trap: %s%s%s", trap, detail != NULL ? ": " : "",
+                        detail != NULL ? detail : "");
+    if (function >= 0 && used > 0 && (size_t)used < sizeof(what))
+        snprintf(what + used, sizeof(what) - (size_t)used, ", in function %lld at +0x%llx", (long long)function,
+                 (unsigned long long)((const uint8_t *)pc - module->base));
+    answer_failure(exchange, 502, what, "The function failed.");
+}
+
+static void answer_returned(struct tf_exchange *exchange)
+{
+    const struct tf_response *const response = tf_guest_response(exchange->guest);
+    if (response->status < 200 || response->status > 999) {
+        answer_failure(exchange, 502, "the response's status is no final one", "The function's response is not valid.");
+        return;
+    }
+    tf_respond_guest(exchange->req, response);
+    /* Only now, with the response on its way: the next request waits for the reset, this client does not. */
+    conclude(exchange);
+}
+
+static bool start_guest(struct tf_exchange *exchange)
+{
+    struct tf_error error;
+    error.text[0] = '\0';
+    switch (tf_guest_start(exchange->entry->function, &exchange->request, exchange, &exchange->guest, &error)) {
+    case 0:
+        stop_waiting(exchange);
+        return true;
+    case TF_ERR_NO_SLOT:
+        wait_in(exchange, TF_EXCHANGE_SLOTLESS, &exchange->worker->schedule.slotless);
+        return false;
+    case TF_ERR_LIMIT:
+        wait_in(exchange, TF_EXCHANGE_CROWDED, &exchange->entry->crowded);
+        return false;
+    default:
+        answer_failure(exchange, 502, error.text, "The function could not be started.");
+        return false;
+    }
+}
+
+void tf_exchange_run(struct tf_exchange *exchange)
+{
+    uint64_t used_before_ns = 0;
+    if (exchange->guest != NULL)
+        used_before_ns = tf_guest_cpu_ns(exchange->guest);
+    else if (!start_guest(exchange))
+        return;
+    exchange->state = TF_EXCHANGE_RUNNING;
+    enum tf_outcome const outcome = tf_guest_resume(exchange->guest);
+    exchange->worker->schedule.turn_ns += tf_guest_cpu_ns(exchange->guest) - used_before_ns;
+    switch (outcome) {
+    case TF_OUTCOME_RETURNED:
+        answer_returned(exchange);
+        break;
+    case TF_OUTCOME_PREEMPTED:
+        watch(exchange);
+        tf_schedule_ready(exchange->worker, exchange);
+        break;
+    case TF_OUTCOME_PARKED:
+        exchange->state = TF_EXCHANGE_PARKED;
+        set_deadline(exchange);
+        break;
+    case TF_OUTCOME_TRAPPED:
+        answer_trap(exchange);
+        break;
+    case TF_OUTCOME_CPU_OVER:
+        answer_failure(exchange, 504, "CPU time over", "The function took too long.");
+        break;
+    case TF_OUTCOME_WALL_OVER:
+        answer_failure(exchange, 504, "wall time over", "The function took too long.");
+        break;
+    }
+}
+
+/* A request that may not run at once takes its slot all the same: what queues up for a turn is bounded by the slots,
+ * and only what waits for one counts against queue_length. */
+static void begin(struct tf_exchange *exchange)
+{
+    struct tf_worker *const worker = exchange->worker;
+    bool const is_inline = tf_schedule_may_run_inline(&worker->schedule);
+    if (!start_guest(exchange))
+        return;
+    if (is_inline) {
+        tf_exchange_run(exchange);
+    } else {
+        watch(exchange);
+        tf_schedule_ready(worker, exchange);
+    }
+}
+
+/* ---- starting ---- */
+
+static size_t copy_headers(h2o_req_t *req, struct tf_header *headers)
+{
+    h2o_iovec_t connection = {NULL, 0};
+    ssize_t const at = h2o_find_header(&req->headers, H2O_TOKEN_CONNECTION, -1);
+    if (at != -1) {
+        connection = req->headers.entries[at].value;
+        if (connection.len > CONNECTION_BYTES_MAX)
+            connection.len = CONNECTION_BYTES_MAX;
+        /* Nearly always one of two words, which name no header. */
+        if (h2o_lcstris(connection.base, connection.len, H2O_STRLIT("keep-alive")) ||
+            h2o_lcstris(connection.base, connection.len, H2O_STRLIT("close")))
+            connection.len = 0;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *const header = &req->headers.entries[i];
+        const char *const name = header->name->base;
+        size_t const length = header->name->len;
+        if (tf_request_field_is_dropped(name, length) ||
+            (connection.len > 0 && tf_connection_names(connection.base, connection.len, name, length)))
+            continue;
+        headers[count++] = (struct tf_header){{name, length}, text_of(header->value)};
+    }
+    return count;
+}
+
+/* False when the path is too long for a guest. */
+static bool make_request(h2o_req_t *req, bool lacks_host, struct tf_request *request)
+{
+    size_t const path_length = tf_guest_path_length(req->path.base, req->path.len, req->query_at);
+    if (path_length > TF_GUEST_PATH_BYTES)
+        return false;
+    request->path = text_of(req->path);
+    if (path_length != req->path.len) {
+        char *const encoded = h2o_mem_alloc_pool(&req->pool, path_length);
+        tf_guest_path_encode(req->path.base, req->path.len, req->query_at, encoded);
+        request->path = (struct tf_text){encoded, path_length};
+    }
+    request->method = text_of(req->method);
+    request->authority = lacks_host ? (struct tf_text){"", 0} : text_of(req->authority);
+    request->remote_address = text_of(tf_connection_address(tf_connection_of(req)));
+    request->body = text_of(req->entity);
+    struct tf_header *const headers = h2o_mem_alloc_pool(&req->pool, req->headers.size * sizeof(*headers));
+    request->header_count = copy_headers(req, headers);
+    request->headers = headers;
+    return true;
+}
+
+static const char *pool_string(h2o_req_t *req, const char *text)
+{
+    size_t const bytes = strlen(text) + 1;
+    return memcpy(h2o_mem_alloc_pool(&req->pool, bytes), text, bytes);
+}
+
+static void answer_load_failed(struct tf_exchange *exchange)
+{
+    if (exchange->entry->error_id == 0) {
+        answer_busy(exchange);
+        return;
+    }
+    tf_respond_text(exchange->req, 502, "The function could not be loaded. Error id: %016llx.",
+                    (unsigned long long)exchange->entry->error_id);
+    conclude(exchange);
+}
+
+void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route)
+{
+    struct tf_exchange *const exchange = h2o_mem_alloc_pool(&req->pool, sizeof(*exchange));
+    *exchange = (struct tf_exchange){.worker = worker, .req = req, .deadline.cb = on_deadline};
+    if (!make_request(req, tf_server_request_lacks_host(&worker->server, req), &exchange->request)) {
+        tf_respond_text(req, 414, "The path is too long.");
+        return;
+    }
+    exchange->site = pool_string(req, route->site);
+    exchange->function_path = pool_string(req, route->path);
+    exchange->entry = tf_functions_hold(worker, route->key);
+    if (exchange->entry == NULL) {
+        answer_busy(exchange);
+        return;
+    }
+    switch (exchange->entry->state) {
+    case TF_ENTRY_READY:
+        begin(exchange);
+        break;
+    case TF_ENTRY_LOADING:
+        wait_in(exchange, TF_EXCHANGE_LOADING, &exchange->entry->loading);
+        break;
+    case TF_ENTRY_FAILED:
+        answer_load_failed(exchange);
+        break;
+    }
+}
+
+void tf_exchange_load_ended(struct tf_entry *entry)
+{
+    while (!h2o_linklist_is_empty(&entry->loading)) {
+        struct tf_exchange *const exchange = H2O_STRUCT_FROM_MEMBER(struct tf_exchange, link, entry->loading.next);
+        h2o_linklist_unlink(&exchange->link);
+        if (entry->state == TF_ENTRY_READY)
+            tf_schedule_ready(exchange->worker, exchange);
+        else
+            answer_load_failed(exchange);
+    }
+}

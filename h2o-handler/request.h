@@ -1,0 +1,27 @@
+/*
+ * One function request, from what libh2o parsed to the answer: makes the exchange, runs its guest slice by slice, turns
+ * the outcome into a response (design: what a client sees), and lets go when the client does.
+ */
+#ifndef TF_H2O_HANDLER_REQUEST_H
+#define TF_H2O_HANDLER_REQUEST_H
+
+#include <h2o.h>
+
+#include "runtime/runtime.h"
+#include "sites/routes.h"
+
+struct tf_worker;
+struct tf_exchange;
+struct tf_entry;
+
+/* Answers a request for a route that is LIVE, now or later. `site` is the route's. */
+void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route);
+/* Runs an exchange (taken out of every queue) for one slice; one that has no guest yet gets one, or goes on waiting. */
+void tf_exchange_run(struct tf_exchange *exchange);
+/* The load that the entry's LOADING exchanges waited for has ended, well or badly: they go on or are answered. The
+ * caller holds the entry. */
+void tf_exchange_load_ended(struct tf_entry *entry);
+/* The runtime's log function: a line that a guest wrote. `context` is the worker. */
+void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, struct tf_text text);
+
+#endif

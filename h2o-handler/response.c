@@ -1,0 +1,88 @@
+#include "h2o-handler/response.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "h2o-handler/fields.h"
+
+bool tf_request_is_head(const h2o_req_t *req)
+{
+    return req->method.len == 4 && memcmp(req->method.base, "HEAD", 4) == 0;
+}
+
+void tf_response_header(h2o_req_t *req, const h2o_token_t *token, h2o_iovec_t value)
+{
+    h2o_add_header(&req->pool, &req->res.headers, token, NULL, value.base, value.len);
+}
+
+void tf_response_send(h2o_req_t *req, int status, h2o_iovec_t body)
+{
+    static h2o_generator_t nothing_more = {NULL, NULL};
+    req->res.status = status;
+    req->res.reason = tf_status_reason(status);
+    if (!tf_status_has_body(status)) {
+        body.len = 0;
+        /* RFC 9110 8.6: 204 has no Content-Length; 304 may leave it out; 205 says 0. */
+        req->res.content_length = status == 205 ? 0 : SIZE_MAX;
+    } else {
+        req->res.content_length = body.len;
+    }
+    bool const has_body = body.len > 0 && !tf_request_is_head(req);
+    h2o_start_response(req, &nothing_more);
+    h2o_send(req, &body, has_body ? 1 : 0, H2O_SEND_STATE_FINAL);
+}
+
+static void add_guest_header(h2o_req_t *req, const struct tf_header *header)
+{
+    size_t const name_length = header->name.length, value_length = header->value.length;
+    if (!tf_field_value_is_valid(header->value.bytes, value_length))
+        return;
+    char *const name = h2o_mem_alloc_pool(&req->pool, name_length + value_length);
+    if (!tf_field_name_lower(header->name.bytes, name_length, name) || tf_response_field_is_hosts(name, name_length))
+        return;
+    char *const value = name + name_length;
+    h2o_memcpy(value, header->value.bytes, value_length);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, name_length, 1, NULL, value, value_length);
+}
+
+void tf_respond_guest(h2o_req_t *req, const struct tf_response *response)
+{
+    h2o_vector_reserve(&req->pool, &req->res.headers, response->header_count);
+    for (size_t i = 0; i < response->header_count; i++)
+        add_guest_header(req, &response->headers[i]);
+    h2o_iovec_t body = h2o_iovec_init(NULL, response->body.length);
+    if (body.len > 0 && tf_status_has_body(response->status) && !tf_request_is_head(req)) {
+        body.base = h2o_mem_alloc_pool(&req->pool, body.len);
+        memcpy(body.base, response->body.bytes, body.len);
+    }
+    tf_response_send(req, response->status, body);
+}
+
+void tf_respond_text(h2o_req_t *req, int status, const char *format, ...)
+{
+    enum { TEXT_BYTES = 512 };
+    char *const text = h2o_mem_alloc_pool(&req->pool, TEXT_BYTES);
+    va_list arguments;
+    va_start(arguments, format);
+    int const written = vsnprintf(text, TEXT_BYTES - 1, format, arguments);
+    va_end(arguments);
+    size_t length = written > 0 ? (size_t)written : 0;
+    if (length > TEXT_BYTES - 2)
+        length = TEXT_BYTES - 2;
+    text[length++] = '\n';
+    tf_response_header(req, H2O_TOKEN_CONTENT_TYPE, h2o_iovec_init(H2O_STRLIT("text/plain; charset=utf-8")));
+    tf_response_send(req, status, h2o_iovec_init(text, length));
+}
+
+void tf_respond_busy(h2o_req_t *req, const char *text)
+{
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("retry-after"), 1, NULL, H2O_STRLIT("1"));
+    tf_respond_text(req, 503, "%s", text);
+}
+
+void tf_respond_method_not_allowed(h2o_req_t *req, const char *allow)
+{
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("allow"), 1, NULL, allow, strlen(allow));
+    tf_respond_text(req, 405, "This resource answers %s only.", allow);
+}

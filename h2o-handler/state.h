@@ -1,0 +1,80 @@
+/*
+ * What the parts of a worker share: the worker itself, and one request on its way through it.
+ *
+ *     on_req ─▶ dispatch ─▶ exchange ─▶ inline, or ─┬─▶ waits for its function to load (functions.c)
+ *                   │                               ├─▶ waits for a slot, or for its function's concurrency ─▶ ready
+ *                   └─▶ static_file.c               └─▶ ready (schedule.c) ─▶ runs ⇄ preempted ─▶ answered
+ *
+ * All of it belongs to the event loop's thread.
+ */
+#ifndef TF_H2O_HANDLER_STATE_H
+#define TF_H2O_HANDLER_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <h2o.h>
+
+#include "h2o-handler/functions.h"
+#include "h2o-handler/io_thread.h"
+#include "h2o-handler/log.h"
+#include "h2o-handler/routes_watch.h"
+#include "h2o-handler/schedule.h"
+#include "h2o-handler/server.h"
+#include "h2o-handler/static_file.h"
+#include "h2o-handler/worker.h"
+#include "loader/loader.h"
+#include "runtime/runtime.h"
+#include "sites/site.h"
+
+struct tf_worker {
+    const struct tf_worker_config *config;
+    struct tf_server server;
+    struct tf_log log;
+    struct tf_runtime *runtime;
+    struct tf_cache *cache;
+    struct tf_io_thread *loader; /* modules and routes */
+    struct tf_io_thread *files;  /* static files: the synced folder may hang, loading must not */
+    struct tf_functions functions;
+    struct tf_schedule schedule;
+    struct tf_routes_watch routes;
+    struct tf_static_files static_files;
+    h2o_timeout_t wall_timeout; /* limits.wall_ms: how long anything may wait here before it runs */
+    h2o_socket_t *stop;
+    bool stop_requested;
+    bool is_open; /* accepts */
+    uint64_t open_anyway_ns;
+    uint64_t error_seed, error_count; /* of error ids */
+};
+
+enum tf_exchange_state {
+    TF_EXCHANGE_NEW,
+    TF_EXCHANGE_LOADING,   /* in its entry's `loading` */
+    TF_EXCHANGE_CROWDED,   /* in its entry's `crowded`: the function runs as often at once as it may */
+    TF_EXCHANGE_SLOTLESS,  /* in the schedule's `slotless` */
+    TF_EXCHANGE_READY,     /* in its site's queue; has a guest if it was preempted */
+    TF_EXCHANGE_RUNNING,
+    TF_EXCHANGE_PARKED,
+    TF_EXCHANGE_ANSWERED,
+};
+
+/* Lies in the request's pool. While it waits, a shared chunk of the pool watches over it: when the request goes away
+ * unanswered, the chunk's end takes the exchange out of whatever holds it and drops its guest. */
+struct tf_exchange {
+    struct tf_worker *worker;
+    h2o_req_t *req;
+    struct tf_entry *entry; /* held */
+    struct tf_guest *guest;
+    enum tf_exchange_state state;
+    bool is_watched;
+    bool is_counted; /* in schedule.waiting: has no guest yet */
+    h2o_linklist_t link;
+    h2o_timeout_entry_t deadline;
+    struct tf_request request;
+    const char *site, *function_path; /* the route's, copied */
+};
+
+/* A number for an error that is both in the response and in the log: unique in this worker, and hard to guess. */
+uint64_t tf_worker_error_id(struct tf_worker *worker);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * The life of a worker process: what is made, in which order; the loop; the stop.
+ *
+ * One turn of the loop: look at the shared page for new routes; let libh2o handle what the network brought (which runs
+ * guests inline while the turn is young); give those that wait or were preempted about a millisecond.
+ */
+#include "h2o-handler/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "h2o-handler/dispatch.h"
+#include "h2o-handler/request.h"
+#include "h2o-handler/state.h"
+
+/* Nothing depends on the loop waking up by itself; this bounds what a lost wake-up could cost. */
+#define IDLE_WAIT_MS 1000
+/* Before the first routes are there nothing is accepted, so that nobody is told of a site that it is absent; but a
+ * builder that is slow to begin should not look like a machine that is down. */
+#define OPEN_ANYWAY_NS (5 * TF_NS_PER_S)
+#define STOPPING_WAIT_MS 20
+/* For threads that hang in a system call, after everything else has ended. */
+#define THREAD_WAIT_MS 500
+
+uint64_t tf_worker_error_id(struct tf_worker *worker)
+{
+    /* splitmix64: consecutive counts give unrelated numbers, none twice. */
+    uint64_t id = worker->error_seed + ++worker->error_count * 0x9e3779b97f4a7c15ull;
+    id = (id ^ id >> 30) * 0xbf58476d1ce4e5b9ull;
+    id = (id ^ id >> 27) * 0x94d049bb133111ebull;
+    return id ^ id >> 31;
+}
+
+static void on_stop(h2o_socket_t *socket, const char *failure)
+{
+    (void)failure;
+    struct tf_worker *const worker = socket->data;
+    h2o_socket_read_stop(socket);
+    worker->stop_requested = true;
+}
+
+static int watch_stop(struct tf_worker *worker, struct tf_error *error)
+{
+    int const fd = fcntl(worker->config->stop_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd == -1)
+        return tf_error_system(error, "cannot duplicate the stop descriptor");
+    worker->stop = h2o_evloop_socket_create(worker->server.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    worker->stop->data = worker;
+    h2o_socket_read_start(worker->stop, on_stop);
+    return 0;
+}
+
+static int open_folders(struct tf_worker *worker, struct tf_error *error)
+{
+    worker->static_files.root_fd = open(worker->config->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (worker->static_files.root_fd == -1)
+        return tf_error_system(error, "cannot open the root %s", worker->config->root);
+    return tf_cache_open(worker->config->cache_folder, TF_CACHE_READ, &worker->cache, error);
+}
+
+static int make_runtime(struct tf_worker *worker, struct tf_error *error)
+{
+    struct tf_runtime_config const config = {
+        .limits = worker->config->limits,
+        .log = tf_exchange_log,
+        .log_context = worker,
+        .slice_us = worker->config->slice_us,
+    };
+    return tf_runtime_create(&config, &worker->runtime, error);
+}
+
+/* Tolerates a half-made worker, but no connection. Where a thread hangs, what it may still touch is left to the end
+ * of the process. */
+static void dispose(struct tf_worker *worker)
+{
+    if (!tf_io_thread_destroy(&worker->files, THREAD_WAIT_MS))
+        return;
+    if (worker->loader != NULL)
+        tf_functions_dispose(worker);
+    if (!tf_io_thread_destroy(&worker->loader, THREAD_WAIT_MS))
+        return;
+    tf_runtime_destroy(&worker->runtime);
+    tf_routes_watch_dispose(worker);
+    if (worker->stop != NULL)
+        h2o_socket_close(worker->stop);
+    if (worker->wall_timeout.timeout != 0)
+        h2o_timeout_dispose(worker->server.loop, &worker->wall_timeout);
+    if (worker->server.loop != NULL)
+        tf_server_dispose(&worker->server);
+    tf_cache_close(&worker->cache);
+    if (worker->static_files.root_fd != -1)
+        close(worker->static_files.root_fd);
+}
+
+static int make(struct tf_worker *worker, struct tf_error *error)
+{
+    const struct tf_worker_config *const config = worker->config;
+    int result;
+    if (getrandom(&worker->error_seed, sizeof(worker->error_seed), 0) != sizeof(worker->error_seed))
+        return tf_error_system(error, "cannot get random bytes");
+    tf_functions_init(&worker->functions);
+    tf_schedule_init(&worker->schedule);
+    if ((result = open_folders(worker, error)) != 0 || (result = make_runtime(worker, error)) != 0)
+        return result;
+    result = tf_server_init(&worker->server, &config->limits, config->listen_fds, config->listen_count, tf_dispatch,
+                            worker, error);
+    if (result != 0)
+        return result;
+    h2o_timeout_init(worker->server.loop, &worker->wall_timeout, config->limits.wall_ms);
+    h2o_multithread_queue_t *const queue = worker->server.context.queue;
+    if ((result = tf_io_thread_create(queue, "tf-loader", &worker->loader, error)) != 0 ||
+        (result = tf_io_thread_create(queue, "tf-files", &worker->files, error)) != 0 ||
+        (result = tf_routes_watch_init(worker, error)) != 0)
+        return result;
+    return watch_stop(worker, error);
+}
+
+static void turn(struct tf_worker *worker, int32_t wait_ms)
+{
+    tf_routes_watch_check(worker);
+    if (!worker->is_open && (worker->routes.current != NULL || tf_clock_ns() >= worker->open_anyway_ns)) {
+        worker->is_open = true;
+        tf_server_open(&worker->server);
+    }
+    worker->schedule.turn_ns = 0;
+    tf_server_turn(&worker->server, tf_schedule_has_work(&worker->schedule) ? 0 : wait_ms);
+    tf_schedule_turn(worker);
+}
+
+/* True when every connection has ended within the time for it. */
+static bool drain(struct tf_worker *worker)
+{
+    uint64_t const until_ns = tf_clock_ns() + worker->config->limits.stop_ms * TF_NS_PER_MS;
+    tf_server_stop(&worker->server);
+    while (!tf_server_is_idle(&worker->server) && tf_clock_ns() < until_ns)
+        turn(worker, STOPPING_WAIT_MS);
+    return tf_server_is_idle(&worker->server);
+}
+
+int tf_worker_run(const struct tf_worker_config *config, struct tf_error *error)
+{
+    static struct tf_worker worker; /* large, and one per process */
+    worker = (struct tf_worker){.config = config, .static_files.root_fd = -1};
+    tf_log_init(&worker.log, config->index);
+    signal(SIGPIPE, SIG_IGN);
+    int const result = make(&worker, error);
+    if (result != 0) {
+        dispose(&worker);
+        return result;
+    }
+    tf_log_guard_stderr();
+    worker.open_anyway_ns = tf_clock_ns() + OPEN_ANYWAY_NS;
+    while (!worker.stop_requested)
+        turn(&worker, IDLE_WAIT_MS);
+    if (drain(&worker))
+        dispose(&worker);
+    else
+        tf_log_notice(&worker.log, "stopped with %" PRIu64 " connections open",
+                      worker.server.listeners.connection_count);
+    return 0;
+}
