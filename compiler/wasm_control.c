@@ -29,6 +29,8 @@ bool tf_wasm_reserve_operands(struct tf_wasm_validator *v, uint32_t count)
         return true;
     while (capacity < needed)
         capacity *= 2;
+    if (capacity > v->depth_max)
+        capacity = v->depth_max;
     uint8_t *const grown = realloc(v->operands, capacity);
     if (!grown)
         return tf_wasm_fail(v->reader, TF_ERR_SYSTEM, "no memory for the operand stack");

@@ -133,8 +133,8 @@ static void check_command(const char *wast, json_t *command)
 
     if (!type || !file || (module_type && strcmp(module_type, "binary") != 0))
         return;
-    snprintf(where, sizeof(where), "%s:%lld (%s)", wast, (long long)json_integer_value(json_object_get(command, "line")),
-             type);
+    snprintf(where, sizeof(where), "%s:%lld (%s)", wast,
+             (long long)json_integer_value(json_object_get(command, "line")), type);
     tf_buffer_init(&source, MODULE_BYTES_MAX);
     CHECK(tf_file_read(folder_fd, file, &source, &error) == 0);
     bool const is_malformed = strcmp(type, "assert_malformed") == 0;
