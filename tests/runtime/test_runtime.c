@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "runtime/guest.h"
 #include "runtime/runtime.h"
 #include "tests/check.h"
 
@@ -46,7 +47,7 @@ static struct tf_runtime_config config(void)
 {
     struct tf_runtime_config result = {.limits = TF_LIMITS_DEFAULT};
     result.limits.slots = 8;
-    result.limits.cpu_ms = 60;
+    result.limits.cpu_ms = 250;
     return result;
 }
 
@@ -73,8 +74,17 @@ struct ending {
     enum tf_outcome outcome;
     enum tf_trap trap;
     unsigned status;
-    unsigned turns;
 };
+
+/* On a busy machine any turn may outlast its slice. */
+static enum tf_outcome resume(struct tf_guest *guest)
+{
+    enum tf_outcome outcome;
+    do
+        outcome = tf_guest_resume(guest);
+    while (outcome == TF_OUTCOME_PREEMPTED);
+    return outcome;
+}
 
 static struct ending run_once(struct tf_function *function)
 {
@@ -85,10 +95,7 @@ static struct ending run_once(struct tf_function *function)
     CHECK_MESSAGE(failed == 0, "%s", error.text);
     if (failed != 0)
         return ending;
-    do {
-        ending.outcome = tf_guest_resume(guest);
-        ending.turns++;
-    } while (ending.outcome == TF_OUTCOME_PREEMPTED);
+    ending.outcome = resume(guest);
     ending.trap = tf_guest_trap_kind(guest);
     if (ending.outcome == TF_OUTCOME_RETURNED)
         ending.status = tf_guest_response(guest)->status;
@@ -173,7 +180,7 @@ static void test_interleaved(void)
             CHECK(tf_guest_start(function, &request, NULL, &pair[i], &error) == 0);
         CHECK(tf_function_guests(function) == 2);
         for (int i = 0; i < 2; i++) {
-            CHECK(tf_guest_resume(pair[i]) == TF_OUTCOME_RETURNED);
+            CHECK(resume(pair[i]) == TF_OUTCOME_RETURNED);
             CHECK_MESSAGE(tf_guest_response(pair[i])->status == 200, "%u", tf_guest_response(pair[i])->status);
         }
         for (int i = 0; i < 2; i++)
@@ -246,6 +253,102 @@ static void test_slots_are_bounded(void)
     tf_runtime_destroy(&runtime);
 }
 
+/* ---- a world of the test's own, with one call that parks ---- */
+
+struct sleeper {
+    struct tf_guest *guest;
+    uint32_t asked_ms, answer;
+};
+
+static uint32_t host_sleep(void *header, uint32_t ms)
+{
+    struct tf_guest *const guest = tf_guest_of(header);
+    struct sleeper *const sleeper = tf_guest_context(guest);
+    sleeper->asked_ms = ms;
+    tf_guest_park(guest);
+    return sleeper->answer;
+}
+
+static const struct tf_abi_host sleeping_world = {
+    .memory_grow = tf_guest_memory_grow,
+    .rows = {(void (*)(void))host_sleep},
+};
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *const file = fopen("/proc/self/statm", "re");
+    CHECK(file != NULL && fscanf(file, "%*u %llu", &pages) == 1);
+    if (file != NULL)
+        fclose(file);
+    return pages * 4096;
+}
+
+/* Many guests parked at once: each is woken in turn with its own answer, and another function answers meanwhile. */
+static void park_many(unsigned count, bool drop_half)
+{
+    struct tf_runtime_config settings = config();
+    settings.limits.slots = count + 1;
+    settings.limits.function_concurrency = count;
+    settings.limits.wall_ms = 60000;
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function_source from = source("fake_park");
+    from.host = &sleeping_world;
+    struct tf_function *function = NULL, *other = function_new(runtime, "fake_state");
+    struct tf_error error;
+    CHECK(tf_function_create(runtime, &from, &function, &error) == 0);
+    struct sleeper *const sleepers = calloc(count, sizeof(sleepers[0]));
+    uint64_t const before = resident_bytes();
+    for (unsigned i = 0; i < count; i++) {
+        CHECK_MESSAGE(tf_guest_start(function, &request, &sleepers[i], &sleepers[i].guest, &error) == 0, "%u: %s", i,
+                      error.text);
+        CHECK(resume(sleepers[i].guest) == TF_OUTCOME_PARKED && sleepers[i].asked_ms == 1);
+    }
+    printf("%u parked guests: %.1f KiB resident each\n", count, (double)(resident_bytes() - before) / count / 1024);
+    CHECK(run_once(other).status == 200);
+    for (uint32_t turn = 1; turn <= 3; turn++) {
+        for (unsigned i = count; i-- > 0;) {
+            if (drop_half && i % 2 == 0 && turn == 2)
+                tf_guest_finish(&sleepers[i].guest); /* the client went away */
+            if (sleepers[i].guest == NULL)
+                continue;
+            sleepers[i].answer = 1000 + turn;
+            tf_guest_wake(sleepers[i].guest);
+            enum tf_outcome const outcome = resume(sleepers[i].guest);
+            CHECK(outcome == (turn < 3 ? TF_OUTCOME_PARKED : TF_OUTCOME_RETURNED));
+        }
+    }
+    for (unsigned i = 0; i < count; i++)
+        tf_guest_finish(&sleepers[i].guest);
+    CHECK(tf_function_guests(function) == 0 && run_once(other).status == 200);
+    free(sleepers);
+    tf_function_destroy(&function);
+    tf_function_destroy(&other);
+    tf_runtime_destroy(&runtime);
+}
+
+static void test_park(void)
+{
+    park_many(5, false);
+    park_many(300, true);
+}
+
+static void test_park_10000(void)
+{
+    park_many(10000, true);
+}
+
+static void test_reserve_16000(void)
+{
+    struct tf_runtime_config settings = config();
+    settings.limits.slots = 16000;
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function *function = function_new(runtime, "fake_state");
+    CHECK(run_once(function).status == 200);
+    tf_function_destroy(&function);
+    tf_runtime_destroy(&runtime);
+}
+
 /* Host memory right below a linear memory, where no guest address reaches: a guest that got there would be our bug, so
  * the process must crash with a report, not go on. */
 static void test_host_fault_is_a_crash(void)
@@ -264,4 +367,5 @@ static void test_host_fault_is_a_crash(void)
 }
 
 TEST_MAIN(TEST(test_endings), TEST(test_fresh_state), TEST(test_interleaved), TEST(test_preemption_is_exact),
-          TEST(test_slots_are_bounded), TEST(test_host_fault_is_a_crash))
+          TEST(test_slots_are_bounded), TEST(test_park), TEST(test_park_10000), TEST(test_reserve_16000),
+          TEST(test_host_fault_is_a_crash))
