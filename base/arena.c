@@ -1,8 +1,8 @@
 /*
  * The arena's blocks form a list with the current one in front; the first block made is the last of the list and stays.
  *
- * An allocation that does not fit in the current block gets a new one, and what was left there is lost. The rest lost is
- * smaller than the allocation that did not fit, so all blocks together hold less than twice the maximum plus one block.
+ * An allocation that does not fit in the current block gets a new one, and what was left there is lost. What is lost is
+ * less than the allocation that did not fit, so all blocks together hold less than twice the maximum plus one block.
  */
 #include "base/arena.h"
 

@@ -1,9 +1,9 @@
 /*
  * hot/: an artifact as workers map it, a folder of plain files.
  *
- * The folder is made below tmp/ and gets its name by one rename, so that it is there whole or not at all. Where a damaged
- * one has the name already, the two are swapped in one step (RENAME_EXCHANGE): at every moment the name leads to a
- * folder, and whoever holds descriptors of the old one keeps them.
+ * The folder is made below tmp/ and gets its name by one rename, so that it is there whole or not at all. Where a
+ * damaged one has the name already, the two are swapped in one step (RENAME_EXCHANGE): at every moment the name leads
+ * to a folder, and whoever holds descriptors of the old one keeps them.
  *
  * What remains between check and use: the hash is taken from the opened descriptors, and a rename or a new file cannot
  * change what they lead to. Only writing into the file in place could, and that takes the builder's user: files
@@ -129,10 +129,11 @@ static int open_once(const struct tf_cache *cache, const char *key, struct tf_ca
     return 0;
 }
 
-int tf_hot_open(const struct tf_cache *cache, const char *key, struct tf_cache_entry *ret_entry, struct tf_error *error)
+int tf_hot_open(const struct tf_cache *cache, const char *key, struct tf_cache_entry *ret_entry,
+                struct tf_error *error)
 {
     int result = open_once(cache, key, ret_entry, error);
-    /* Two writers that repair the same artifact swap twice; we may have looked into the folder that is being removed. */
+    /* Two writers that repair one artifact swap twice; we may have looked into the folder that is being removed. */
     if (result == TF_ERR_CORRUPT)
         result = open_once(cache, key, ret_entry, error);
     return result;

@@ -60,7 +60,8 @@ int tf_hot_write_file(const struct tf_hot_draft *draft, const char *name, const 
 int tf_hot_commit(const struct tf_cache *cache, struct tf_hot_draft *draft, const char *key, struct tf_error *error);
 void tf_hot_abandon(const struct tf_cache *cache, struct tf_hot_draft *draft);
 /* Opens and verifies, as tf_cache_get. */
-int tf_hot_open(const struct tf_cache *cache, const char *key, struct tf_cache_entry *ret_entry, struct tf_error *error);
+int tf_hot_open(const struct tf_cache *cache, const char *key, struct tf_cache_entry *ret_entry,
+                struct tf_error *error);
 
 /* ---- store.c: one compressed file per artifact ---- */
 

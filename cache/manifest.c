@@ -1,8 +1,8 @@
 /*
  * A manifest as JSON.
  *
- * There is exactly one spelling: reading parses, writes again, and compares every byte. The last field is the SHA-256 of
- * the text without it, so that a flipped digit anywhere is noticed although it would still be good JSON. It protects
+ * There is exactly one spelling: reading parses, writes again, and compares every byte. The last field is the SHA-256
+ * of the text without it, so that a flipped digit anywhere is noticed although it would still be good JSON. It protects
  * against accidents, not against whoever may write the cache.
  */
 #include "cache/internal.h"

@@ -4,7 +4,7 @@
  *     "TFARTIF1" │ length of the manifest, 8 bytes, little-endian │ manifest │ object │ image
  *
  * Object and image are as long as the manifest says. Nothing follows. Both directions stream, so that memory does not
- * grow with the artifact, and a reader writes no more than the manifest's (bounded) sizes whatever the frame expands to.
+ * grow with the artifact, and a reader writes no more than the manifest's (bounded) sizes, whatever the frame holds.
  */
 #include "cache/internal.h"
 

@@ -1,7 +1,7 @@
 /*
  * The x86-64 level of this machine, by the lists of the psABI.
  *
- * CPUID alone does not do: registers wider than 128 bits may be used only where the kernel saves them, which XCR0 tells.
+ * CPUID alone does not do: registers wider than 128 bits may be used only where the kernel saves them. XCR0 tells.
  */
 #include "loader/loader.h"
 
@@ -10,12 +10,13 @@
 
 #define BIT(n) (1u << (n))
 
-#define LEAF_1_ECX_V2 (BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(23)) /* SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT */
-#define LEAF_EXTENDED_ECX_V2 BIT(0)                                             /* LAHF */
-#define LEAF_1_ECX_V3 (BIT(12) | BIT(22) | BIT(27) | BIT(28) | BIT(29))         /* FMA MOVBE OSXSAVE AVX F16C */
-#define LEAF_EXTENDED_ECX_V3 BIT(5)                                             /* LZCNT */
-#define LEAF_7_EBX_V3 (BIT(3) | BIT(5) | BIT(8))                                /* BMI1 AVX2 BMI2 */
-#define LEAF_7_EBX_V4 (BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31))         /* AVX512 F DQ CD BW VL */
+/* SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT */
+#define LEAF_1_ECX_V2 (BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(23))
+#define LEAF_EXTENDED_ECX_V2 BIT(0)                                     /* LAHF */
+#define LEAF_1_ECX_V3 (BIT(12) | BIT(22) | BIT(27) | BIT(28) | BIT(29)) /* FMA MOVBE OSXSAVE AVX F16C */
+#define LEAF_EXTENDED_ECX_V3 BIT(5)                                     /* LZCNT */
+#define LEAF_7_EBX_V3 (BIT(3) | BIT(5) | BIT(8))                        /* BMI1 AVX2 BMI2 */
+#define LEAF_7_EBX_V4 (BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31)) /* AVX512 F DQ CD BW VL */
 #define XCR0_V3 0x06u /* XMM YMM */
 #define XCR0_V4 0xe6u /* and opmask, ZMM */
 

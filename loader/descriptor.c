@@ -25,6 +25,11 @@ static bool is_aligned(const void *address, size_t alignment)
     return (uintptr_t)address % alignment == 0;
 }
 
+static uint64_t align(uint64_t bytes)
+{
+    return (bytes + TABLE_ALIGNMENT - 1) & ~(uint64_t)(TABLE_ALIGNMENT - 1);
+}
+
 /* A struct of `bytes` at `offset` lies in the instance. */
 static bool fits_instance(const struct tf_abi_module *abi, uint64_t offset, uint64_t bytes)
 {
@@ -104,14 +109,13 @@ static int check_tables(const struct tf_object *object, const struct tf_abi_modu
         return lie(error, "its tables are not in read-only data");
     if (abi->instance_bytes > TF_ABI_HOST_AREA_BYTES)
         return lie(error, "an instance larger than its area");
-    uint64_t area = TF_ABI_HEADER_BYTES + ((abi->instance_bytes + TABLE_ALIGNMENT - 1) & ~(uint64_t)(TABLE_ALIGNMENT - 1));
+    uint64_t area = TF_ABI_HEADER_BYTES + align(abi->instance_bytes);
     for (uint32_t i = 0; i < abi->table_count; i++) {
         int const result = check_table(abi, i, error);
         if (result != 0)
             return result;
         if (abi->tables[i].changeable)
-            area += ((uint64_t)abi->tables[i].entries_max * abi->tables[i].entry_bytes + TABLE_ALIGNMENT - 1) &
-                    ~(uint64_t)(TABLE_ALIGNMENT - 1);
+            area += align((uint64_t)abi->tables[i].entries_max * abi->tables[i].entry_bytes);
     }
     if (area > TF_ABI_HOST_AREA_BYTES)
         return lie(error, "instance and tables larger than their area");
@@ -148,7 +152,7 @@ int tf_descriptor_find(const struct tf_object *object, const struct tf_manifest 
     if (abi->magic != TF_ABI_MAGIC)
         return lie(error, "wrong magic");
     if (abi->abi_version != TF_ABI_VERSION || abi->struct_bytes != sizeof(*abi))
-        return tf_error_set(error, TF_ERR_ABI, "the artifact's descriptor is of ABI version %u (%u bytes), this is %u (%zu)",
+        return tf_error_set(error, TF_ERR_ABI, "its descriptor is of ABI version %u (%u bytes), this is %u (%zu bytes)",
                             abi->abi_version, abi->struct_bytes, TF_ABI_VERSION, sizeof(*abi));
     if (abi->import_offset != TF_ABI_NO_OFFSET && !fits_instance(abi, abi->import_offset, sizeof(void *)))
         return lie(error, "the header's pointer is not in the instance");

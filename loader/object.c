@@ -1,8 +1,8 @@
 /*
  * Mapping a checked descriptor through the dynamic linker.
  *
- * What is mapped must be what was hashed, so dlopen gets the descriptor itself, as /proc/self/fd/<n>, and not a path that
- * could lead elsewhere by now. The dynamic linker first compares that *name* with the names of everything it has loaded,
+ * What is mapped must be what was hashed, so dlopen gets the descriptor itself, as /proc/self/fd/<n>, and not a path
+ * that could lead elsewhere by now. The dynamic linker first compares that *name* with the names of all it has loaded,
  * and remembers names for as long as the object stays; descriptor numbers are used again. So every call gets a spelling
  * of its own: a counter, written with "./" and ".//" between the folder and the number. (Two opens of one file still
  * share one mapping: the linker compares device and inode next.)

@@ -1,7 +1,7 @@
 /*
  * The route table in memory. It grows while it is made (control plane) and is only read afterwards.
  *
- * Tenants choose the names, so the hash is keyed with a seed of each table's own: nobody can prepare names that collide.
+ * Tenants choose the names, so the hash is keyed with a seed of each table's own: nobody can prepare colliding names.
  */
 #include "sites/routes.h"
 #include "sites/routes_internal.h"

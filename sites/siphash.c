@@ -1,4 +1,4 @@
-/* Written from the algorithm's paper; tests/sites holds its test vectors. Words are little-endian, like this machine. */
+/* Written from the algorithm's paper; tests/sites holds its test vectors. Words are little-endian, like x86-64. */
 #include "sites/siphash.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * kill -9 at any moment: a writer is killed again and again, and after each time every artifact whose put had returned is
- * whole, and every other is whole or absent.
+ * kill -9 at any moment: a writer is killed again and again, and after each time every artifact whose put had returned
+ * is whole, and every other is whole or absent.
  */
 #include "tests/cache/artifact.h"
 

@@ -123,8 +123,8 @@ static void impossible_memories_are_refused(void)
     manifest.memory_pages_min = 0;
     check_load("'-DOVERRIDE=.memory_pages_min = 0'", manifest, TF_ERR_CORRUPT);
     manifest.memory_pages_min = manifest.memory_pages_max = manifest.image_bytes = 0;
-    check_load("'-DOVERRIDE=.memory_pages_min = 0, .memory_pages_max = 0, .image_bytes = 0, .memory_offset = -1'", manifest,
-               0);
+    check_load("'-DOVERRIDE=.memory_pages_min = 0, .memory_pages_max = 0, .image_bytes = 0, .memory_offset = -1'",
+               manifest, 0);
     leave();
 }
 
