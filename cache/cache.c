@@ -66,7 +66,7 @@ static int open_folder(struct tf_cache *cache, const char *folder, struct tf_err
         result = tf_error_set(error, TF_ERR_SYSTEM, "the path of the cache folder is longer than %zu bytes",
                               sizeof(cache->path) - 1);
     } else {
-        strcpy(cache->path, path);
+        memcpy(cache->path, path, strlen(path) + 1);
         cache->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (cache->folder_fd < 0)
             result = tf_error_system(error, "cannot open the cache folder %s", path);
@@ -289,6 +289,6 @@ int tf_cache_index_find(struct tf_cache *cache, const char *source_sha256, const
         return result;
     if (!good)
         return tf_error_set(error, TF_ERR_NOT_FOUND, "this source is not in the cache's index");
-    strcpy(ret_key, key);
+    memcpy(ret_key, key, sizeof(key));
     return 0;
 }

@@ -184,7 +184,7 @@ static bool read_string(const json_t *object, const char *name, char *ret_text, 
     const json_t *const value = json_object_get(object, name);
     if (!json_is_string(value) || json_string_length(value) >= bytes)
         return false;
-    strcpy(ret_text, json_string_value(value));
+    memcpy(ret_text, json_string_value(value), json_string_length(value) + 1);
     return true;
 }
 

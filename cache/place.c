@@ -16,6 +16,7 @@
 
 #define TEMPORARY_AGE_MOST_S 3600
 #define FOLDER_MODE 0755u
+#define FOLDER_READERS 0555u /* what of it an existing folder must have; a taken write bit is the operator's will */
 #define FILE_MODE 0644u
 
 int tf_cache_temporary_name(char ret_name[TF_CACHE_TEMPORARY_BYTES], struct tf_error *error)
@@ -32,13 +33,16 @@ int tf_cache_make_folder(int parent_fd, const char *name, int *ret_fd, struct tf
     bool const made = mkdirat(parent_fd, name, FOLDER_MODE) == 0;
     if (!made && errno != EEXIST)
         return tf_error_system(error, "cannot make folder %s in the cache", name);
+    if (made && fchmodat(parent_fd, name, FOLDER_MODE, 0) != 0)
+        return tf_error_system(error, "cannot make folder %s in the cache", name);
     int const fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return tf_error_system(error, "cannot open folder %s in the cache", name);
     struct stat status;
-    /* Under a narrow umask, a writer killed right after mkdir leaves a folder that workers cannot enter. */
+    /* Under a narrow umask, a writer killed between mkdir and chmod leaves a folder that workers cannot enter. */
     if (fstat(fd, &status) != 0 ||
-        ((status.st_mode & FOLDER_MODE) != FOLDER_MODE && fchmod(fd, FOLDER_MODE) != 0) ||
+        ((status.st_mode & FOLDER_READERS) != FOLDER_READERS &&
+         fchmod(fd, (status.st_mode & 07777) | FOLDER_READERS) != 0) ||
         (made && fsync(parent_fd) != 0)) {
         tf_error_system(error, "cannot make folder %s in the cache", name);
         close(fd);

@@ -187,9 +187,13 @@ static bool read_state(const char *word, enum tf_route_state *ret_state)
 /* "-" stands for nothing; returns false where the word is empty or does not fit. */
 static bool read_word(const char *word, char *ret_text, size_t bytes)
 {
-    if (word[0] == '\0' || strlen(word) >= bytes)
+    size_t const length = strlen(word);
+    if (length == 0 || length >= bytes)
         return false;
-    strcpy(ret_text, strcmp(word, "-") == 0 ? "" : word);
+    if (strcmp(word, "-") == 0)
+        ret_text[0] = '\0';
+    else
+        memcpy(ret_text, word, length + 1);
     return true;
 }
 

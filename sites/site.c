@@ -142,7 +142,7 @@ bool tf_site_from_authority(const char *authority, size_t length, char ret_site[
         return false;
     if (!(authority[0] == '[' ? read_bracketed(authority, length, name) : read_plain(authority, length, name)))
         return false;
-    strcpy(ret_site, name);
+    memcpy(ret_site, name, strlen(name) + 1);
     return true;
 }
 

@@ -277,12 +277,33 @@ static void a_write_that_fails_leaves_nothing(void)
     cache_leave();
 }
 
-/* Fills a file system of 512 KiB in a mount namespace of its own. */
+static bool write_text(const char *path, const char *text)
+{
+    int const fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool const written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        close(fd);
+    return written;
+}
+
+/* A mount namespace of our own; who is not root becomes root of a user namespace for it. */
+static bool enter_mount_namespace(void)
+{
+    if (unshare(CLONE_NEWNS) == 0)
+        return true;
+    char users[32], groups[32];
+    snprintf(users, sizeof(users), "0 %u 1", (unsigned)geteuid());
+    snprintf(groups, sizeof(groups), "0 %u 1", (unsigned)getegid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_text("/proc/self/setgroups", "deny") &&
+           write_text("/proc/self/uid_map", users) && write_text("/proc/self/gid_map", groups);
+}
+
+/* Fills a file system of 512 KiB. */
 static int put_until_full(void)
 {
-    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+    if (!enter_mount_namespace())
         return 77;
-    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL);
     if (mount("tmpfs", cache_folder, "tmpfs", 0, "size=512k") != 0)
         return 77;
     struct tf_cache *cache = NULL;

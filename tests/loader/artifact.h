@@ -17,6 +17,14 @@
 
 #include "tests/check.h"
 
+/* Defined by the build, as are all paths of tests. */
+#ifndef TF_TEST_CC
+#define TF_TEST_CC "cc"
+#endif
+#ifndef TF_SOURCE_DIR
+#define TF_SOURCE_DIR "."
+#endif
+
 #define LINK_FLAGS "-nostdlib -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,noseparate-code"
 
 static char folder[64];

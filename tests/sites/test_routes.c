@@ -228,75 +228,77 @@ static int read_body(const void *body, size_t length, struct tf_error *error)
     return result;
 }
 
-static void hostile_files_are_refused_by_line(void)
-{
-    enter();
 #define HEAD "terrafirma-routes 1 5\n"
 #define SITE HEAD "site a\n"
 #define LIVE "function live " KEY " " ID " "
-    static const struct {
-        const char *body, *message;
-    } vectors[] = {
-        {"terrafirma-routes 1 6\n", "line 1"},
-        {"terrafirma-routes 2 5\n", "line 1"},
-        {"terrafirma-routes 1 05\n", "line 1"},
-        {"\n", "line 1"},
-        {"terrafirma-routes 1 5", "line 1"},
-        {"", "first line"},
-        {HEAD "function live " KEY " " ID " a.wasm\n", "line 2"},
-        {HEAD "site ../a\n", "line 2"},
-        {HEAD "site a/b\n", "line 2"},
-        {HEAD "site private\n", "line 2"},
-        {HEAD "site \n", "line 2"},
-        {HEAD "site\n", "line 2"},
-        {HEAD "site a", "line 2"},
-        {HEAD "site A\n", "line 2"},
-        {HEAD "site a \n", "line 2"},
-        {HEAD "site a\r\n", "line 2"},
-        {HEAD "\n", "line 2"},
-        {SITE "site a\n", "line 3"},
-        {SITE "unknown a\n", "line 3"},
-        {SITE " site b\n", "line 3"},
-        {SITE "end " KEY "\n", "line 3"},
-        {SITE "function\n", "line 3"},
-        {SITE "function live\n", "line 3"},
-        {SITE "function LIVE " KEY " " ID " a.wasm\n", "line 3"},
-        {SITE "function unknown " KEY " " ID " a.wasm\n", "line 3"},
-        {SITE "function live - " ID " a.wasm\n", "line 3"},
-        {SITE "function live  " ID " a.wasm\n", "line 3"},
-        {SITE "function live ../../../../etc/passwd " ID " a.wasm\n", "line 3"},
-        {SITE "function live " KEY "0 " ID " a.wasm\n", "line 3"},
-        {SITE "function building " KEY " " ID " a.wasm\n", "line 3"},
-        {SITE "function live " KEY " " ID "0 a.wasm\n", "line 3"},
-        {SITE "function live " KEY " 0011223344556677\n", "line 3"},
-        {SITE "function live " KEY " 00112233445566FF a.wasm\n", "line 3"},
-        {SITE "function live " KEY "  a.wasm\n", "line 3"},
-        {SITE LIVE "\n", "line 3"},
-        {SITE LIVE "a\n", "line 3"},
-        {SITE LIVE "/a.wasm\n", "line 3"},
-        {SITE LIVE "a//b.wasm\n", "line 3"},
-        {SITE LIVE "../a.wasm\n", "line 3"},
-        {SITE LIVE "b/../a.wasm\n", "line 3"},
-        {SITE LIVE "./a.wasm\n", "line 3"},
-        {SITE LIVE "%2e%2e/a.wasm\n", "line 3"},
-        {SITE LIVE "%2E%2E/a.wasm\n", "line 3"},
-        {SITE LIVE "%2Fa.wasm\n", "line 3"},
-        {SITE LIVE "a%00.wasm\n", "line 3"},
-        {SITE LIVE "a%.wasm\n", "line 3"},
-        {SITE LIVE "a.wasm%\n", "line 3"},
-        {SITE LIVE "a.wasm%2\n", "line 3"},
-        {SITE LIVE "a%c3.wasm\n", "line 3"},
-        {SITE LIVE "a b.wasm\n", "line 3"},
-        {SITE LIVE "a\x80.wasm\n", "line 3"},
-        {SITE LIVE "a.wasm \n", "line 3"},
-        {SITE LIVE "a.wasm\n" LIVE "a.wasm\n", "line 4"},
-        {SITE LIVE "a.wasm", "line 3"},
-    };
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+static const struct {
+    const char *body, *message;
+} hostile_files[] = {
+    {"terrafirma-routes 1 6\n", "line 1"},
+    {"terrafirma-routes 2 5\n", "line 1"},
+    {"terrafirma-routes 1 05\n", "line 1"},
+    {"\n", "line 1"},
+    {"terrafirma-routes 1 5", "line 1"},
+    {"", "first line"},
+    {HEAD "function live " KEY " " ID " a.wasm\n", "line 2"},
+    {HEAD "site ../a\n", "line 2"},
+    {HEAD "site a/b\n", "line 2"},
+    {HEAD "site private\n", "line 2"},
+    {HEAD "site \n", "line 2"},
+    {HEAD "site\n", "line 2"},
+    {HEAD "site a", "line 2"},
+    {HEAD "site A\n", "line 2"},
+    {HEAD "site a \n", "line 2"},
+    {HEAD "site a\r\n", "line 2"},
+    {HEAD "\n", "line 2"},
+    {SITE "site a\n", "line 3"},
+    {SITE "unknown a\n", "line 3"},
+    {SITE " site b\n", "line 3"},
+    {SITE "end " KEY "\n", "line 3"},
+    {SITE "function\n", "line 3"},
+    {SITE "function live\n", "line 3"},
+    {SITE "function LIVE " KEY " " ID " a.wasm\n", "line 3"},
+    {SITE "function unknown " KEY " " ID " a.wasm\n", "line 3"},
+    {SITE "function live - " ID " a.wasm\n", "line 3"},
+    {SITE "function live  " ID " a.wasm\n", "line 3"},
+    {SITE "function live ../../../../etc/passwd " ID " a.wasm\n", "line 3"},
+    {SITE "function live " KEY "0 " ID " a.wasm\n", "line 3"},
+    {SITE "function building " KEY " " ID " a.wasm\n", "line 3"},
+    {SITE "function live " KEY " " ID "0 a.wasm\n", "line 3"},
+    {SITE "function live " KEY " 0011223344556677\n", "line 3"},
+    {SITE "function live " KEY " 00112233445566FF a.wasm\n", "line 3"},
+    {SITE "function live " KEY "  a.wasm\n", "line 3"},
+    {SITE LIVE "\n", "line 3"},
+    {SITE LIVE "a\n", "line 3"},
+    {SITE LIVE "/a.wasm\n", "line 3"},
+    {SITE LIVE "a//b.wasm\n", "line 3"},
+    {SITE LIVE "../a.wasm\n", "line 3"},
+    {SITE LIVE "b/../a.wasm\n", "line 3"},
+    {SITE LIVE "./a.wasm\n", "line 3"},
+    {SITE LIVE "%2e%2e/a.wasm\n", "line 3"},
+    {SITE LIVE "%2E%2E/a.wasm\n", "line 3"},
+    {SITE LIVE "%2Fa.wasm\n", "line 3"},
+    {SITE LIVE "a%00.wasm\n", "line 3"},
+    {SITE LIVE "a%.wasm\n", "line 3"},
+    {SITE LIVE "a.wasm%\n", "line 3"},
+    {SITE LIVE "a.wasm%2\n", "line 3"},
+    {SITE LIVE "a%c3.wasm\n", "line 3"},
+    {SITE LIVE "a b.wasm\n", "line 3"},
+    {SITE LIVE "a\x80.wasm\n", "line 3"},
+    {SITE LIVE "a.wasm \n", "line 3"},
+    {SITE LIVE "a.wasm\n" LIVE "a.wasm\n", "line 4"},
+    {SITE LIVE "a.wasm", "line 3"},
+};
+
+static void hostile_files_are_refused_by_line(void)
+{
+    enter();
+    for (size_t i = 0; i < sizeof(hostile_files) / sizeof(hostile_files[0]); i++) {
         struct tf_error error = {0};
-        CHECK_MESSAGE(read_body(vectors[i].body, strlen(vectors[i].body), &error) == TF_ERR_CORRUPT, "%s",
-                      vectors[i].body);
-        CHECK_MESSAGE(strstr(error.text, vectors[i].message) != NULL, "%s\ngave: %s", vectors[i].body, error.text);
+        CHECK_MESSAGE(read_body(hostile_files[i].body, strlen(hostile_files[i].body), &error) == TF_ERR_CORRUPT, "%s",
+                      hostile_files[i].body);
+        CHECK_MESSAGE(strstr(error.text, hostile_files[i].message) != NULL, "%s\ngave: %s", hostile_files[i].body,
+                      error.text);
     }
     struct tf_error error = {0};
     static const char with_nul[] = SITE LIVE "a.wasm\0b.wasm\n";
