@@ -1,0 +1,561 @@
+"""A worker on artifacts made by hand: routes, loading, queues, what clients may do to it, and its end."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from e2e import Connection, free_port  # noqa: E402
+
+DRIVER = os.environ["TF_WORKER_DRIVER"]
+GUESTS = os.environ["TF_WORKER_GUESTS"]
+PATIENCE = 30
+
+
+class Worker:
+    def __init__(self, **limits):
+        self.folder = tempfile.mkdtemp(prefix="tf-worker-")
+        self.root, self.cache = os.path.join(self.folder, "root"), os.path.join(self.folder, "cache")
+        os.makedirs(os.path.join(self.root, "_default"))
+        os.makedirs(self.cache)
+        self.port = free_port()
+        self.generation = 0
+        self.keys = {}
+        self.log = open(os.path.join(self.folder, "log"), "w+b")
+        self.driver = subprocess.Popen(
+            [DRIVER, self.root, self.cache, str(self.port), *("%s=%s" % item for item in limits.items())],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+
+    def close(self):
+        self.driver.stdin.close()
+        self.driver.wait(PATIENCE)
+        self.driver.stdout.close()
+        self.log.close()
+        shutil.rmtree(self.folder)
+
+    def tell(self, *lines):
+        self.driver.stdin.write("".join(line + "\n" for line in lines))
+        self.driver.stdin.flush()
+        answer = self.driver.stdout.readline().strip()
+        if not answer:
+            raise AssertionError("the driver ended:\n" + self.log_text())
+        return answer
+
+    def log_text(self):
+        with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+
+    def key(self, guest):
+        if guest not in self.keys:
+            self.keys[guest] = self.tell("put %s/handler_guest_%s.so" % (GUESTS, guest))
+        return self.keys[guest]
+
+    def publish(self, sites, wait=True):
+        """sites: {site: {path: guest, or a state, or (state, key)}}"""
+        lines = []
+        for site, functions in sites.items():
+            lines.append("site " + site)
+            for path, what in functions.items():
+                if isinstance(what, tuple):
+                    lines.append("function %s %s %s" % (*what, path))
+                elif what in ("building", "failed", "refused"):
+                    lines.append("function %s - %s" % (what, path))
+                else:
+                    lines.append("function live %s %s" % (self.key(what), path))
+        self.generation += 1
+        self.tell("publish %d" % self.generation, *lines, ".")
+        if wait:
+            self.until(lambda: int(self.tell("ack")) == self.generation, "generation %d" % self.generation)
+
+    def serve(self, **functions):
+        """Keyword arguments: function name = guest, all on the default site."""
+        self.publish({"_default": {name + ".wasm": guest for name, guest in functions.items()}})
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError("never: " + what + "\n" + self.log_text())
+            time.sleep(0.01)
+
+    def connect(self, **arguments):
+        return Connection(self.port, timeout=PATIENCE, **arguments)
+
+    def ask(self, path, **arguments):
+        with self.connect() as connection:
+            return connection.ask(path, **arguments)
+
+    def maps(self):
+        with open("/proc/%s/maps" % self.tell("pid"), encoding="utf-8") as stream:
+            return stream.read()
+
+    def stop(self):
+        return int(self.tell("stop"))
+
+
+class Case(unittest.TestCase):
+    def worker(self, **limits):
+        worker = Worker(**limits)
+        self.addCleanup(worker.close)
+        return worker
+
+    def fails(self, worker, path, status):
+        response = worker.ask(path)
+        self.assertEqual(response.status, status, response)
+        found = re.search(rb"\b[0-9a-f]{16}\b", response.body)
+        self.assertTrue(found, response)
+        worker.until(lambda: found.group(0).decode() in worker.log_text(), "the error id in the log")
+
+
+class Functions(Case):
+    def test_answers(self):
+        worker = self.worker()
+        worker.serve(one="one", path="path", body="body", names="names", empty="empty", large="large")
+        response = worker.ask("/one.wasm")
+        self.assertEqual((response.status, response.body), (200, b"one"))
+        self.assertEqual(response.header("content-type"), "text/plain")
+        self.assertEqual(worker.ask("/one").body, b"one")
+        self.assertEqual(worker.ask("/one.wasm/more?q=1").body, b"one")
+        for raw, seen in (("/path.wasm?", "/path.wasm?"), ("/path.wasm/a%2fb/../c?d", "/path.wasm/a%2fb/../c?d"),
+                          ("/path?x={}`|", "/path?x={}`|"), ("/path.wasm/{}`\"<>?\"<>", "/path.wasm/%7B%7D%60%22%3C%3E?%22%3C%3E"),
+                          ("/path.wasm/\xc3\xbc", "/path.wasm/%C3%BC")):
+            self.assertEqual(worker.ask(raw).body.decode(), seen)
+        body = os.urandom(100000)
+        self.assertEqual(worker.ask("/body.wasm", method="POST", body=body).body, body)
+        self.assertEqual(worker.ask("/body.wasm").body, b"")
+        self.assertEqual(len(worker.ask("/large").body), 1 << 20)
+        with worker.connect() as connection: # a response without a body leaves the connection usable
+            for _ in range(3):
+                response = connection.ask("/empty.wasm")
+                self.assertEqual((response.status, response.header("content-length")), (204, None))
+                response = connection.ask("/one.wasm", method="HEAD")
+                self.assertEqual((response.header("content-length"), response.body), ("3", b""))
+                self.assertEqual(connection.ask("/one.wasm").body, b"one")
+
+    def test_headers_of_the_connection_stay_out(self):
+        worker = self.worker()
+        worker.serve(names="names")
+        names = worker.ask("/names.wasm", headers=[
+            ("Connection", "keep-alive, X-Mine"), ("X-Mine", "1"), ("Keep-Alive", "5"), ("TE", "trailers"),
+            ("Upgrade", "h2c"), ("Proxy-Connection", "x"), ("Fastly-Client-IP", "1.2.3.4"), ("Accept", "*/*"),
+            ("X-Kept", "1"), ("Cookie", "a"), ("Cookie", "b")]).body.decode().split()
+        self.assertEqual(sorted(names), ["accept", "cookie", "fastly-client-ip", "host", "x-fastly-client-ip",
+                                         "x-kept"])
+
+    def test_headers_that_are_the_hosts(self):
+        worker = self.worker()
+        worker.serve(rude="rude")
+        with worker.connect() as connection:
+            for _ in range(2):
+                response = connection.ask("/rude.wasm")
+                self.assertEqual((response.status, response.body), (200, b"the whole body"))
+                names = [name for name, _ in response.headers]
+                self.assertEqual(sorted(names), ["connection", "content-length", "date", "set-cookie", "x-kept"])
+                self.assertEqual(response.header("connection"), "keep-alive")
+                self.assertNotEqual(response.header("date"), "yesterday")
+
+    def test_states(self):
+        worker = self.worker()
+        worker.publish({"_default": {"b.wasm": "building", "f.wasm": "failed", "r.wasm": "refused"}})
+        response = worker.ask("/b.wasm")
+        self.assertEqual((response.status, response.header("retry-after")), (503, "1"))
+        self.assertIn(b"being built", response.body)
+        for path in ("/f.wasm", "/r", "/f.wasm/x"):
+            response = worker.ask(path)
+            self.assertEqual(response.status, 502)
+            self.assertIn(b"00000000deadbeef", response.body)
+        self.assertEqual(worker.ask("/none.wasm").status, 404)
+
+    def test_sites(self):
+        worker = self.worker()
+        worker.publish({"_default": {"f.wasm": "one"}, "a.example": {"f.wasm": "two"}})
+        for host, body in (("a.example", b"two"), ("A.Example:80", b"two"), ("b.example", b"one"), ("[::1]", b"one")):
+            self.assertEqual(worker.ask("/f", host=host).body, body)
+        for host in ("private", "_default", "a/b", "..", ""):
+            self.assertIn(worker.ask("/f", host=host).status, (400, 404), host)
+        worker.publish({"a.example": {"f.wasm": "two"}})
+        self.assertEqual(worker.ask("/f", host="b.example").status, 404)
+        with worker.connect() as connection:
+            connection.send("GET /f HTTP/1.0\r\n\r\n")
+            self.assertEqual(connection.read_response().status, 404)
+
+    def test_bad_ends(self):
+        worker = self.worker(cpu_ms=50)
+        worker.serve(trap="trap", spin="spin", early="early", one="one")
+        for _ in range(3):
+            self.fails(worker, "/trap.wasm", 502)
+            self.fails(worker, "/spin.wasm", 504)
+            self.fails(worker, "/early.wasm", 502)
+            self.assertEqual(worker.ask("/one.wasm").body, b"one")
+        self.assertIn("unreachable", worker.log_text())
+
+    def test_what_a_guest_says_is_escaped(self):
+        worker = self.worker()
+        worker.serve(says="says")
+        worker.ask("/says.wasm")
+        worker.until(lambda: "_default/says.wasm: debug: a line\\nwith \\x1b[2J in it\n" in worker.log_text(), "the line")
+
+
+class Loading(Case):
+    def test_an_artifact_that_is_not_there(self):
+        worker = self.worker()
+        worker.publish({"_default": {"gone.wasm": ("live", "0" * 64), "one.wasm": "one"}})
+        self.fails(worker, "/gone.wasm", 502)
+        self.assertEqual(worker.ask("/gone.wasm").status, 502) # not tried again at once
+        self.assertEqual(worker.ask("/one.wasm").body, b"one")
+
+    def test_a_damaged_artifact(self):
+        worker = self.worker()
+        key = worker.key("one")
+        for folder, _, names in os.walk(worker.cache):
+            for name in names:
+                if name.endswith(".so"):
+                    path = os.path.join(folder, name)
+                    os.chmod(path, 0o644)
+                    with open(path, "r+b") as stream:
+                        stream.seek(0x200)
+                        stream.write(b"\xcc" * 64)
+        worker.publish({"_default": {"one.wasm": ("live", key)}})
+        self.fails(worker, "/one.wasm", 502)
+
+    def test_a_new_version_replaces_the_old_and_unmaps_it(self):
+        worker = self.worker()
+        for round_number in range(6):
+            name = ("one", "two")[round_number % 2]
+            worker.publish({"_default": {"f.wasm": name}})
+            self.assertEqual(worker.ask("/f.wasm").body, name.encode())
+        # Of an object in the cache's folder, one is left.
+        worker.until(lambda: len({line.split()[-1] for line in worker.maps().split("\n")
+                                  if worker.cache in line and "module.so" in line}) == 1, "one module is mapped")
+        worker.publish({"_default": {}})
+        worker.until(lambda: "module.so" not in worker.maps(), "none is mapped")
+        self.assertEqual(worker.ask("/f.wasm").status, 404)
+
+    def test_requests_in_flight_end_on_their_version(self):
+        worker = self.worker()
+        worker.serve(f="busy")
+        self.assertEqual(worker.ask("/f.wasm").body, b"done")
+        with worker.connect() as connection:
+            connection.send("GET /f.wasm HTTP/1.1\r\nHost: a\r\n\r\n")
+            time.sleep(0.05)
+            worker.serve(f="one")
+            self.assertEqual(worker.ask("/f.wasm").body, b"one")
+            self.assertEqual(connection.read_response().body, b"done")
+
+    def test_overwrite_under_load(self):
+        worker = self.worker()
+        worker.serve(f="one")
+        stop, seen, wrong = threading.Event(), set(), []
+
+        def client():
+            with worker.connect() as connection:
+                while not stop.is_set():
+                    response = connection.ask("/f.wasm")
+                    seen.add(response.body)
+                    if response.status != 200:
+                        wrong.append(response)
+
+        threads = [threading.Thread(target=client) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for round_number in range(40):
+            worker.serve(f=("two", "one")[round_number % 2])
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual((seen, wrong[:3]), ({b"one", b"two"}, []))
+        self.assertEqual(worker.ask("/f.wasm").body, b"one")
+
+    def test_more_functions_than_slots(self):
+        worker = self.worker(slots=2)
+        names = ("one", "two", "path", "body", "names", "rude")
+        worker.serve(**{name: name for name in names})
+        for _ in range(3):
+            for name in names:
+                self.assertEqual(worker.ask("/%s.wasm" % name).status, 200, name)
+        worker.until(lambda: worker.maps().count("module.so") <= 3 * 5, "the idle ones are unmapped")
+
+    def test_routes_that_are_damaged_or_gone(self):
+        worker = self.worker()
+        worker.serve(f="one")
+        self.assertEqual(worker.ask("/f").body, b"one")
+        roots = os.path.join(worker.cache, "roots")
+        folder = os.path.join(roots, os.listdir(roots)[0])
+        os.mkdir(os.path.join(folder, "aside"))
+        os.rename(os.path.join(folder, "gen-1"), os.path.join(folder, "aside", "gen-1"))
+        # A generation that never was: what is there goes on serving.
+        worker.tell("publish 2", "site _default", ".")
+        worker.until(lambda: int(worker.tell("ack")) == 2, "generation 2")
+        self.assertEqual(worker.ask("/f").status, 404)
+
+
+class Queues(Case):
+    def together(self, worker, path, count):
+        connections = [worker.connect() for _ in range(count)]
+        for connection in connections:
+            connection.send("GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        responses = [connection.read_response() for connection in connections]
+        for connection in connections:
+            connection.close()
+        return sorted(response.status for response in responses)
+
+    def test_all_get_a_turn(self):
+        worker = self.worker(slots=2, wall_ms=20000)
+        worker.serve(busy="busy")
+        self.assertEqual(self.together(worker, "/busy.wasm", 9), [200] * 9)
+
+    def test_concurrency_of_one_function(self):
+        worker = self.worker(function_concurrency=2, wall_ms=20000)
+        worker.serve(busy="busy")
+        self.assertEqual(self.together(worker, "/busy.wasm", 7), [200] * 7)
+
+    def test_beyond_the_queue(self):
+        worker = self.worker(function_concurrency=2, queue_length=1)
+        worker.serve(busy="busy")
+        worker.until(lambda: worker.ask("/busy.wasm").status == 200, "it is loaded")
+        self.assertEqual(self.together(worker, "/busy.wasm", 6), [200] * 3 + [503] * 3)
+        worker = self.worker(slots=1, queue_length=0)
+        worker.serve(busy="busy")
+        worker.until(lambda: worker.ask("/busy.wasm").status == 200, "it is loaded")
+        self.assertEqual(self.together(worker, "/busy.wasm", 4), [200] + [503] * 3)
+
+    def test_waiting_has_an_end(self):
+        worker = self.worker(function_concurrency=1, cpu_ms=600000, wall_ms=500)
+        worker.serve(spin="spin", one="one")
+        statuses = self.together(worker, "/spin.wasm", 4)
+        self.assertEqual(set(statuses), {503, 504})
+        self.assertEqual(worker.ask("/one.wasm").body, b"one")
+
+    def test_a_spinner_does_not_hold_up_its_neighbours(self):
+        worker = self.worker(cpu_ms=1500)
+        worker.publish({"_default": {"one.wasm": "one", "spin.wasm": "spin"}, "b.example": {"one.wasm": "one"}})
+        self.assertEqual(worker.ask("/one").body, b"one")
+        spinners = [worker.connect() for _ in range(4)]
+        for connection in spinners:
+            connection.send("GET /spin.wasm HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(20):
+            self.assertEqual(worker.ask("/one.wasm", host="b.example").body, b"one")
+            self.assertEqual(worker.ask("/one.wasm").body, b"one")
+        for connection in spinners:
+            self.assertEqual(connection.read_response().status, 504)
+            connection.close()
+
+    def test_clients_that_leave(self):
+        """Requests whose clients are gone are worked off or dropped; nothing of them is left."""
+        worker = self.worker(slots=4, cpu_ms=100, wall_ms=2000)
+        worker.serve(spin="spin", large="large", one="one")
+        for path in ("/spin.wasm", "/large.wasm", "/one.wasm") * 10:
+            connection = worker.connect(receive_buffer=4096)
+            connection.send("GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.close()
+        worker.until(lambda: worker.ask("/one.wasm").status == 200, "it serves again")
+        worker.until(lambda: len(os.listdir("/proc/%s/fd" % worker.tell("pid"))) < 40, "descriptors are closed")
+        self.assertEqual(worker.stop(), 0)
+
+
+class Files(Case):
+    def put(self, worker, name, data, site="_default"):
+        path = os.path.join(worker.root, site, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as stream:
+            stream.write(data)
+        return path
+
+    def test_files(self):
+        worker = self.worker()
+        data = os.urandom(3 << 20)
+        self.put(worker, "data.bin", data)
+        self.put(worker, "sub/index.html", b"sub")
+        self.put(worker, "fn.wasm", b"\0asm bytes")
+        os.symlink("fn.wasm", os.path.join(worker.root, "_default", "fn.txt"))
+        worker.publish({"_default": {}})
+        with worker.connect() as connection:
+            response = connection.ask("/data.bin")
+            self.assertEqual((response.status, response.body == data), (200, True))
+            self.assertEqual(response.header("x-content-type-options"), "nosniff")
+            etag = response.header("etag")
+            self.assertEqual(connection.ask("/data.bin", headers=[("If-None-Match", etag)]).status, 304)
+            for first, last in ((0, 0), (262143, 262145), (1 << 20, (1 << 20) + 600000), (len(data) - 1, len(data) - 1)):
+                response = connection.ask("/data.bin", headers=[("Range", "bytes=%d-%d" % (first, last))])
+                self.assertEqual((response.status, response.body == data[first:last + 1]), (206, True))
+            response = connection.ask("/data.bin", headers=[("Range", "bytes=%d-" % len(data))])
+            self.assertEqual((response.status, response.header("content-range")), (416, "bytes */%d" % len(data)))
+            response = connection.ask("/data.bin", method="HEAD")
+            self.assertEqual(response.header("content-length"), str(len(data)))
+            response = connection.ask("/sub?a=b", method="GET")
+            self.assertEqual((response.status, response.header("location")), (301, "/sub/?a=b"))
+            self.assertEqual(connection.ask("/sub/").body, b"sub")
+            response = connection.ask("/sub/", method="DELETE")
+            self.assertEqual((response.status, response.header("allow")), (405, "GET, HEAD"))
+            for path in ("/fn.wasm", "/fn.txt", "/fn", "/none", "/%66n.wasm", "/data.bin/"):
+                self.assertEqual(connection.ask(path).status, 404, path)
+
+    def test_a_file_that_shrinks_is_cut_short(self):
+        worker = self.worker()
+        path = self.put(worker, "data.bin", b"x" * (12 << 20))
+        worker.publish({"_default": {}})
+        with worker.connect(receive_buffer=4096) as connection:
+            connection.send("GET /data.bin HTTP/1.1\r\nHost: a\r\n\r\n")
+            connection.socket.recv(1)
+            os.truncate(path, 1)
+            with self.assertRaises(ConnectionError):
+                connection.pending = b"H"
+                connection.read_response()
+        self.assertEqual(worker.ask("/data.bin").body, b"x")
+
+    def test_many_who_leave_while_a_file_is_sent(self):
+        worker = self.worker()
+        self.put(worker, "data.bin", b"x" * (4 << 20))
+        worker.publish({"_default": {}})
+        for index in range(60):
+            connection = worker.connect(receive_buffer=4096)
+            connection.send("GET /data.bin HTTP/1.1\r\nHost: a\r\n\r\n")
+            if index % 2:
+                connection.socket.recv(10)
+            connection.close()
+        self.assertEqual(len(worker.ask("/data.bin").body), 4 << 20)
+        worker.until(lambda: len(os.listdir("/proc/%s/fd" % worker.tell("pid"))) < 40, "descriptors are closed")
+        self.assertEqual(worker.stop(), 0)
+
+
+class Clients(Case):
+    def raw(self, worker, data):
+        with worker.connect() as connection:
+            connection.send(data)
+            return connection.read_response()
+
+    def test_requests_that_are_refused(self):
+        worker = self.worker()
+        worker.serve(one="one")
+        for request, status in (
+                (b"GET /one.wasm HTTP/1.1\r\n\r\n", 400),
+                (b"GET /one.wasm HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+                (b"GET /one.wasm HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400),
+                (b"GET http://a/one.wasm HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+                (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+                (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+                (b"BREW /one.wasm HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+                (b"GET /%2e%2e/x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+                (b"GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+                (b"GET //one.wasm HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+                (b"POST /one.wasm HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
+                (b"POST /one.wasm HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 b"0\r\n\r\n", 400),
+                (b"GET /one.wasm?" + b"a" * 65524 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+                (b"GET /one.wasm?" + b"a" * 65525 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+                (b"GET /one.wasm?" + b"\"" * 40000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+                (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+                (b"GET /one.wasm HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+                 b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", 200)):
+            self.assertEqual(self.raw(worker, request).status, status, request[:100])
+        self.assertNotIn("normalize", worker.log_text())
+
+    def test_a_body_over_the_limit_is_told_so(self):
+        worker = self.worker(request_body_bytes=1000)
+        worker.serve(body="body")
+        self.assertEqual(len(worker.ask("/body", method="POST", body=b"x" * 1000).body), 1000)
+        for _ in range(10):
+            with worker.connect() as connection:
+                connection.send(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 600000\r\n\r\n" + b"x" * 600000)
+                self.assertEqual(connection.read_response().status, 413)
+
+    def test_connection_cap(self):
+        worker = self.worker(connections=10)
+        worker.serve(one="one")
+        held = [worker.connect() for _ in range(10)]
+        for connection in held:
+            self.assertEqual(connection.ask("/one").body, b"one")
+        waiting = worker.connect()
+        waiting.send("GET /one HTTP/1.1\r\nHost: a\r\n\r\n")
+        waiting.socket.settimeout(0.3)
+        with self.assertRaises(socket.timeout):
+            waiting.read_response()
+        held.pop().close()
+        waiting.socket.settimeout(PATIENCE)
+        self.assertEqual(waiting.read_response().body, b"one")
+        for connection in [*held, waiting]:
+            connection.close()
+
+    def test_pipelining(self):
+        worker = self.worker()
+        worker.serve(one="one", path="path")
+        with worker.connect() as connection:
+            connection.send("".join("GET /path?%d HTTP/1.1\r\nHost: a\r\n\r\n" % index for index in range(500)))
+            for index in range(500):
+                self.assertEqual(connection.read_response().body, b"/path?%d" % index)
+
+
+class Life(Case):
+    def test_nothing_is_accepted_before_the_first_routes(self):
+        worker = self.worker()
+        worker.tell("pid") # it listens by now
+        with worker.connect() as connection:
+            connection.send("GET /one HTTP/1.1\r\nHost: a\r\n\r\n")
+            time.sleep(0.1)
+            worker.serve(one="one")
+            self.assertEqual(connection.read_response().body, b"one")
+
+    def test_stop(self):
+        worker = self.worker()
+        worker.serve(one="one", busy="busy")
+        idle = [worker.connect() for _ in range(5)]
+        for connection in idle[:3]:
+            self.assertEqual(connection.ask("/one").body, b"one")
+        self.assertEqual(worker.ask("/busy").body, b"done")
+        busy = [worker.connect() for _ in range(5)]
+        for connection in busy:
+            connection.send("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.1)
+        ended = []
+        stopper = threading.Thread(target=lambda: ended.append(worker.stop()))
+        stopper.start()
+        for connection in idle:
+            self.assertTrue(connection.is_closed_within(5))
+            connection.close()
+        for connection in busy:
+            self.assertEqual(connection.read_response().body, b"done")
+            self.assertTrue(connection.is_closed_within(5))
+            connection.close()
+        stopper.join(PATIENCE)
+        self.assertEqual(ended, [0])
+
+    def test_stop_is_bounded(self):
+        worker = self.worker(stop_ms=300, idle_ms=60000)
+        worker.serve(one="one")
+        with worker.connect() as connection:
+            connection.send("POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nx")
+            time.sleep(0.1)
+            began = time.monotonic()
+            self.assertEqual(worker.stop(), 0)
+            self.assertLess(time.monotonic() - began, 20)
+
+    def test_no_memory_grows(self):
+        """Errors, files, reloads: the process does not grow with what it has done."""
+        worker = self.worker(cpu_ms=20)
+        with open(os.path.join(worker.root, "_default", "file.bin"), "wb") as stream:
+            stream.write(b"x" * 300000)
+        sizes = []
+        for _ in range(4):
+            for guest in ("one", "two") * 5:
+                worker.serve(f=guest, trap="trap", spin="spin")
+                with worker.connect() as connection:
+                    for path in ("/f", "/trap", "/file.bin", "/none", "/f"):
+                        for _ in range(10):
+                            connection.ask(path)
+            with open("/proc/%s/statm" % worker.tell("pid"), encoding="ascii") as stream:
+                sizes.append(int(stream.read().split()[1]))
+        self.assertLess(sizes[-1] - sizes[1], 1000, sizes) # pages
+        self.assertEqual(worker.stop(), 0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    unittest.main(verbosity=2)
