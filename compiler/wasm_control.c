@@ -1,8 +1,8 @@
 /*
  * Blocks, branches and calls: the half of validation that the control stack is about.
  *
- * Every operand list of a label or a function is checked with one memcmp where it can be, and each label of a br_table
- * only once per br_table, so that the time stays linear in the source however many results a block has.
+ * The operands of a label or a function are checked with one memcmp, and each label of a br_table only once per
+ * br_table, so that many branches to labels of many values cost what their bytes cost.
  */
 #include <stdlib.h>
 
@@ -54,20 +54,23 @@ bool tf_wasm_pop_types(struct tf_wasm_validator *v, struct tf_wasm_types types)
 {
     const struct tf_wasm_frame *const frame = tf_wasm_top(v);
     uint32_t const there = v->depth - frame->height;
+    uint32_t const count = there < types.count ? there : types.count;
 
     if (types.count == 0)
         return true;
-    if (there >= types.count && memcmp(v->operands + v->depth - types.count, types.types, types.count) == 0) {
-        v->depth -= types.count;
-        return true;
-    }
-    for (uint32_t i = types.count; i > 0; i--) {
-        /* Unreachable code has every operand that one asks for: the rest needs no look. */
-        if (v->depth == frame->height && frame->is_unreachable)
+    if (count == types.count || frame->is_unreachable) {
+        /* An operand without a type can only come out of a select of two such, that is, be the lowest of its frame. */
+        uint32_t const skipped = count > 0 && v->operands[v->depth - count] == TF_WASM_BOTTOM;
+        uint32_t const compared = count - skipped;
+        if (compared == 0 ||
+            memcmp(v->operands + v->depth - compared, types.types + types.count - compared, compared) == 0) {
+            v->depth -= count;
             return true;
+        }
+    }
+    for (uint32_t i = types.count; i > 0; i--)
         if (!tf_wasm_pop(v, types.types[i - 1]))
             return false;
-    }
     return true;
 }
 

@@ -20,6 +20,8 @@ static const struct host_row host_rows[] = {
 
 #define ROW_VALUES_MAX 16
 
+_Static_assert(TF_ROW_COUNT <= 8 * sizeof(((struct tf_wasm_module *)0)->rows), "a bit for every row");
+
 static uint8_t letter_type(char letter)
 {
     switch (letter) {

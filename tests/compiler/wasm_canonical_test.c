@@ -189,8 +189,8 @@ static void constants_are_folded(void)
     make_section(&wanted, TABLES, BYTES(2, FUNCREF, 1, 9, 12, EXTERNREF, 0, 9));
     make_section(&wanted, GLOBALS,
                  BYTES(6, I32, 0, I32_CONST, 0x80, 0x80, 0x80, 0x80, 0x78, END, I64, 1, I64_CONST, 0x7a, END, F32, 0,
-                       0x43, 1, 2, 0xa0, 0x7f, END, F64, 0, 0x44, 1, 2, 3, 4, 5, 6, 7, 8, END, EXTERNREF, 0, 0xd0, EXTERNREF,
-                       END, V128, 0, 0xfd, 12, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, END));
+                       0x43, 1, 2, 0xa0, 0x7f, END, F64, 0, 0x44, 1, 2, 3, 4, 5, 6, 7, 8, END, EXTERNREF, 0, 0xd0,
+                       EXTERNREF, END, V128, 0, 0xfd, 12, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, END));
     make_section(&wanted, EXPORTS, BYTES(1, RUN, 0, 0));
     make_section(&wanted, ELEMENTS,
                  BYTES(4, 0, I32_CONST, 5, END, 1, 0, 4, I32_CONST, 0, END, 2, 0xd2, 0, END, 0xd0, FUNCREF, END, 6, 1,

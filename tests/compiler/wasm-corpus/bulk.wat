@@ -1,0 +1,12 @@
+(module
+  (memory 2)
+  (data $passive "passive")
+  (data $active (i32.const 8) "active")
+  (data (i32.const 4096) "\00\00")
+  (func (export "_initialize") (memory.fill (i32.const 0) (i32.const 0) (i32.const 9)))
+  (func (export "run")
+    (memory.init $passive (i32.const 0) (i32.const 0) (i32.const 7))
+    (memory.init $active (i32.const 0) (i32.const 0) (i32.const 0))
+    (data.drop $passive)
+    (memory.copy (i32.const 0) (i32.const 8) (i32.const 8))
+    (drop (memory.grow (memory.size)))))
