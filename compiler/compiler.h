@@ -25,6 +25,9 @@ struct tf_compiler_config {
     const char *child_program; /* terrafirma-compiler; NULL: beside the running program */
     uint32_t cpu_level;       /* 2, 3 or 4; 0: 2 */
     enum tf_profile profile;
+    /* Tests only: builds for the specification's suite (compiler/test_world.h). Such artifacts have keys of their own
+     * and no server loads them. */
+    bool test_world;
     struct tf_limits limits;
 };
 

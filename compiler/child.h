@@ -1,0 +1,58 @@
+/*
+ * The child program terrafirma-compiler: runs inside the sandbox, works in its private folder, ends after one job.
+ * Shared by the files child*.c and by nothing else.
+ */
+#ifndef TF_COMPILER_CHILD_H
+#define TF_COMPILER_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "compiler/job.h"
+#include "compiler/wasm.h"
+
+struct tf_child {
+    const struct tf_job *job;
+    const uint8_t *source;
+    struct tf_record record; /* of what is known so far */
+    struct tf_error error;
+};
+
+/* ---- child.c ---- */
+
+/* Limits that only count inside the sandbox: the number of processes would otherwise be that of the whole user. Also
+ * keeps the child's descriptors from its tools. For tests' programs that stand in for the child, too. */
+int tf_child_enter(const struct tf_limits *limits, struct tf_error *error);
+/* Tells the parent. A parent that is gone ends the process. */
+void tf_child_send(struct tf_child *child, enum tf_record_kind kind);
+
+/* ---- child_tools.c: files of the working folder, and programs ---- */
+
+int tf_child_write(const char *name, const void *bytes, size_t length, struct tf_error *error);
+/* Appends; at most build_file_bytes. */
+int tf_child_read(const struct tf_child *child, const char *name, struct tf_buffer *bytes, struct tf_error *error);
+/* Writes a product into a descriptor of enum tf_job_fd. */
+int tf_child_deliver(int fd, const void *bytes, size_t length, struct tf_error *error);
+
+struct tf_tool_end {
+    int status;      /* of wait(2) */
+    uint64_t cpu_ns; /* of the tool and its children */
+};
+/* Runs a program to its end with output and errors in the file `log`. Errors: SYSTEM, TOOLCHAIN (cannot be started). */
+int tf_child_run(const char *const *arguments, const char *log, struct tf_tool_end *ret_end, struct tf_error *error);
+/* As above; an unsuccessful end is an error: LIMIT (frame, memory, file size), TIMEOUT (CPU), TOOLCHAIN (first
+ * complaint). `what` names the tool for people. */
+int tf_child_run_tool(const struct tf_child *child, const char *const *arguments, const char *what,
+                      struct tf_error *error);
+/* wasm2c on `module` to m.c and m.h. */
+void tf_child_wasm2c_arguments(const char *module, const char *const **ret_arguments);
+
+/* ---- child_build.c, child_check.c ---- */
+
+int tf_child_build(struct tf_child *child, bool asks);
+int tf_child_inspect(struct tf_child *child);
+int tf_child_check(struct tf_child *child);
+
+#endif

@@ -1,0 +1,267 @@
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "compiler/child.h"
+#include "compiler/embedded.h"
+#include "compiler/flags.h"
+#include "compiler/shim.h"
+#include "compiler/stock.h"
+#include "compiler/symbols.h"
+#include "compiler/text_audit.h"
+#include <terrafirma/abi.h>
+
+#define SHIM_BYTES_MAX (256u << 20)
+
+struct build {
+    struct tf_child *child;
+    struct tf_wasm_module *source;    /* judged */
+    struct tf_wasm_module *canonical; /* read back from `bytes` */
+    struct tf_buffer bytes, image;
+    struct tf_buffer before, between, after; /* the shim */
+    uint64_t stage_began;
+};
+
+static void end_stage(struct build *build, enum tf_build_stage stage)
+{
+    uint64_t const now = tf_clock_ns();
+    build->child->record.stage_ns[stage] = now - build->stage_began;
+    build->stage_began = now;
+}
+
+/* ---- judge and canonicalise ---- */
+
+static int judge(struct build *build)
+{
+    struct tf_child *const child = build->child;
+    const struct tf_job *const job = child->job;
+    int code = tf_wasm_read(child->source, job->source_bytes, &job->limits, 0, &build->source, &child->error);
+    if (code == 0)
+        code = job->is_test_world ? tf_wasm_judge_test_world(build->source, &job->limits, &child->error)
+                                  : tf_wasm_judge(build->source, &job->limits, &child->error);
+    if (code == 0)
+        code = tf_wasm_canonicalise(build->source, &build->bytes, &build->image, &child->error);
+    if (code != 0)
+        return code;
+    /* What follows speaks of the bytes that wasm2c gets, and they validate like any others. */
+    struct tf_error inner = {0};
+    struct tf_limits limits = job->limits;
+    limits.module_bytes = UINT64_MAX;
+    limits.module_exports = UINT32_MAX;
+    if (tf_wasm_read(build->bytes.bytes, build->bytes.length, &limits, 0, &build->canonical, &inner) != 0)
+        return tf_error_set(&child->error, TF_ERR_AUDIT, "the canonical module does not validate: %.300s", inner.text);
+    return 0;
+}
+
+static int write_shim(struct build *build)
+{
+    struct tf_child *const child = build->child;
+    struct tf_shim const shim = {.canonical = build->canonical,
+                                 .source = build->source,
+                                 .limits = &child->job->limits,
+                                 .cpu_level = child->job->cpu_level,
+                                 .is_strict = child->job->is_strict != 0,
+                                 .is_test_world = child->job->is_test_world != 0,
+                                 .image_bytes = build->image.length};
+    int code = tf_shim_before(&shim, &build->before, &child->error);
+    if (code == 0)
+        code = tf_shim_between(&shim, &build->between, &child->error);
+    if (code == 0)
+        code = tf_shim_after(&shim, &build->after, &child->error);
+    return code;
+}
+
+static int deliver_judged(struct build *build)
+{
+    struct tf_child *const child = build->child;
+    const struct tf_wasm_module *const module = build->source;
+    int code = tf_child_deliver(TF_JOB_FD_CANONICAL, build->bytes.bytes, build->bytes.length, &child->error);
+    if (code == 0)
+        code = tf_child_deliver(TF_JOB_FD_IMAGE, build->image.bytes, build->image.length, &child->error);
+    const struct tf_buffer *const parts[] = {&build->before, &build->between, &build->after};
+    for (size_t i = 0; code == 0 && i < 3; i++)
+        code = tf_child_deliver(TF_JOB_FD_SHIM, parts[i]->bytes, parts[i]->length, &child->error);
+    child->record.world = module->world;
+    child->record.flags = (child->job->is_strict ? TF_ABI_STRICT : 0) |
+                          (module->start_is_snapshot_safe ? TF_ABI_START_SNAPSHOT : 0);
+    memcpy(child->record.rows, module->rows, sizeof(child->record.rows));
+    if (build->canonical->has_memory) {
+        child->record.memory_pages_min = build->canonical->memory_min;
+        child->record.memory_pages_max = build->canonical->memory_has_max ? build->canonical->memory_max : 65536;
+    }
+    return code;
+}
+
+/* ---- wasm2c and the C compiler ---- */
+
+/* Checks what wasm2c wrote and puts the translation unit together. */
+static int write_unit(struct build *build, struct tf_buffer *header, struct tf_buffer *source)
+{
+    static const char includes[] = "#include \"m.h\"\n#include \"arithmetic.h\"\n#include \"mem.h\"\n"
+                                   "#include \"instance.h\"\n";
+    struct tf_child *const child = build->child;
+    struct tf_error *const error = &child->error;
+    size_t begin, end, body;
+    int code = tf_child_read(child, "m.h", header, error);
+    if (code == 0)
+        code = tf_child_read(child, "m.c", source, error);
+    if (code == 0)
+        code = tf_stock_header_middle(header->bytes, header->length, &begin, &end, error);
+    if (code == 0)
+        code = tf_text_audit(TF_TEXT_HEADER, header->bytes + begin, end - begin, error);
+    if (code == 0)
+        code = tf_stock_source_prelude(source->bytes, source->length, &body, error);
+    if (code == 0)
+        code = tf_text_audit(TF_TEXT_SOURCE, source->bytes + body, source->length - body, error);
+    if (code != 0)
+        return code;
+    int const fd = open("unit.c", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return tf_error_system(error, "unit.c");
+    const struct {
+        const void *bytes;
+        size_t length;
+    } parts[] = {{build->before.bytes, build->before.length},   {includes, sizeof(includes) - 1},
+                 {build->between.bytes, build->between.length}, {source->bytes + body, source->length - body},
+                 {"\n", 1},                                     {build->after.bytes, build->after.length}};
+    for (size_t i = 0; code == 0 && i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (parts[i].length != 0)
+            code = tf_file_write_all(fd, parts[i].bytes, parts[i].length, error);
+    close(fd);
+    return code;
+}
+
+static int run_wasm2c(struct build *build)
+{
+    struct tf_child *const child = build->child;
+    struct tf_buffer header = {0}, source = {0};
+    const char *const *arguments;
+    tf_child_wasm2c_arguments("m.wasm", &arguments);
+    int code = tf_child_write("m.wasm", build->bytes.bytes, build->bytes.length, &child->error);
+    if (code == 0)
+        code = tf_child_run_tool(child, arguments, "wasm2c", &child->error);
+    if (code == 0)
+        code = write_unit(build, &header, &source);
+    tf_buffer_dispose(&header);
+    tf_buffer_dispose(&source);
+    return code;
+}
+
+static int write_prelude(struct build *build)
+{
+    struct tf_error *const error = &build->child->error;
+    int code = 0;
+    if (mkdir("terrafirma", 0700) != 0 || mkdir("compiler", 0700) != 0)
+        return tf_error_system(error, "making a folder of the build");
+    for (size_t i = 0; code == 0 && i < TF_EMBEDDED_COUNT; i++)
+        code = tf_child_write(tf_embedded_files[i].name, tf_embedded_files[i].text, strlen(tf_embedded_files[i].text),
+                              error);
+    return code;
+}
+
+static int compile_and_link(struct build *build)
+{
+    struct tf_child *const child = build->child;
+    struct tf_buffer object = {0}, functions;
+    struct tf_flags flags;
+    tf_flags_compile(child->job, &flags);
+    int code = tf_child_run_tool(child, flags.list, "the C compiler", &child->error);
+    if (code != 0)
+        return code;
+    end_stage(build, TF_STAGE_CC);
+    tf_flags_link(&flags);
+    code = tf_child_run_tool(child, flags.list, "the linker", &child->error);
+    tf_buffer_init(&functions, SHIM_BYTES_MAX);
+    if (code == 0)
+        code = tf_child_read(child, "unit.so", &object, &child->error);
+    if (code == 0)
+        code = tf_symbols_functions(&object, build->canonical, build->source, child->job->is_test_world != 0,
+                                    &functions, &child->error);
+    if (code == 0)
+        code = tf_symbols_strip(&object, &child->error);
+    if (code == 0)
+        code = tf_child_deliver(TF_JOB_FD_OBJECT, object.bytes, object.length, &child->error);
+    if (code == 0)
+        code = tf_child_deliver(TF_JOB_FD_FUNCTIONS, functions.bytes, functions.length, &child->error);
+    tf_buffer_dispose(&object);
+    tf_buffer_dispose(&functions);
+    end_stage(build, TF_STAGE_LINK);
+    return code;
+}
+
+/* Whether the parent wants the artifact. A parent that is gone wants nothing. */
+static bool is_wanted(struct tf_child *child)
+{
+    char answer = TF_JOB_STOP;
+    tf_child_send(child, TF_RECORD_JUDGED);
+    return read(TF_JOB_FD_ANSWER, &answer, 1) == 1 && answer == TF_JOB_GO;
+}
+
+static void dispose(struct build *build)
+{
+    tf_wasm_destroy(&build->canonical);
+    tf_wasm_destroy(&build->source);
+    tf_buffer_dispose(&build->bytes);
+    tf_buffer_dispose(&build->image);
+    tf_buffer_dispose(&build->before);
+    tf_buffer_dispose(&build->between);
+    tf_buffer_dispose(&build->after);
+}
+
+static void init(struct build *build, struct tf_child *child)
+{
+    *build = (struct build){.child = child, .stage_began = tf_clock_ns()};
+    tf_buffer_init(&build->bytes, child->job->limits.build_file_bytes);
+    tf_buffer_init(&build->image, child->job->limits.memory_pages * TF_WASM_PAGE_BYTES);
+    tf_buffer_init(&build->before, SHIM_BYTES_MAX);
+    tf_buffer_init(&build->between, SHIM_BYTES_MAX);
+    tf_buffer_init(&build->after, SHIM_BYTES_MAX);
+}
+
+int tf_child_build(struct tf_child *child, bool asks)
+{
+    struct build build;
+    init(&build, child);
+    int code = judge(&build);
+    if (code == 0)
+        code = write_shim(&build);
+    if (code == 0)
+        code = deliver_judged(&build);
+    end_stage(&build, TF_STAGE_JUDGE);
+    if (code == 0 && (!asks || is_wanted(child))) {
+        build.stage_began = tf_clock_ns();
+        code = write_prelude(&build);
+        if (code == 0)
+            code = run_wasm2c(&build);
+        end_stage(&build, TF_STAGE_WASM2C);
+        if (code == 0)
+            code = compile_and_link(&build);
+    }
+    dispose(&build);
+    return code;
+}
+
+int tf_child_inspect(struct tf_child *child)
+{
+    struct build build;
+    struct tf_buffer text;
+    init(&build, child);
+    tf_buffer_init(&text, SHIM_BYTES_MAX);
+    int code = judge(&build);
+    if (build.source != NULL)
+        tf_wasm_describe(build.source, &text);
+    if (code == 0)
+        tf_buffer_append_text(&text, "verdict: served\n");
+    else
+        tf_buffer_printf(&text, "verdict: %s: %s\n", tf_error_name(code), child->error.text);
+    /* A refusal is a description too. */
+    if (code != TF_ERR_SYSTEM)
+        code = tf_child_deliver(TF_JOB_FD_TEXT, text.bytes, text.length, &child->error);
+    tf_buffer_dispose(&text);
+    dispose(&build);
+    return code;
+}

@@ -1,0 +1,118 @@
+#include "compiler/flags.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * Groups by purpose: exactness (no assumption C would allow and wasm does not), traps (every frame touches every page it
+ * takes, none is larger than the guard, recursion stays recursion), secrecy (no local is ever uninitialised), closure
+ * (nothing that wants a C library, thread-local storage, unwinding or a stock header).
+ */
+static const char *const common[] = {
+    "-std=gnu11",
+    "-O2",
+    "-pipe",
+    "-c",
+    "unit.c",
+    "-o",
+    "unit.o",
+    "-nostdinc",
+    "-I.",
+    "-fno-strict-aliasing",
+    "-fwrapv",
+    "-fno-math-errno",
+    "-frounding-math",
+    "-ffp-contract=off",
+    "-fno-optimize-sibling-calls",
+    "-fstack-clash-protection",
+    "-ftrivial-auto-var-init=zero",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
+    "-fno-stack-protector",
+    "-fcf-protection=none",
+    "-fno-ident",
+    "-fno-lto",
+};
+
+/* The errors: what a wrong import, a wrong table type or a missing prelude would show as. */
+static const char *const gcc_only[] = {
+    "-fsignaling-nans",
+    "-fmax-errors=3",
+    "-fdiagnostics-plain-output",
+    "-Wno-overflow",
+    "-Wno-div-by-zero",
+    "-Werror=int-conversion",
+    "-Werror=incompatible-pointer-types",
+    "-Werror=implicit-function-declaration",
+    "-Werror=implicit-int",
+    "-Werror=return-type",
+};
+
+/* -Wno-everything comes first: what follows turns single warnings on again, as errors. */
+static const char *const clang_only[] = {
+    "-fno-finite-loops",
+    "-fbracket-depth=20000",
+    "-ferror-limit=3",
+    "-fno-color-diagnostics",
+    "-fno-caret-diagnostics",
+    "-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang",
+    "-Wno-everything",
+    "-Werror=int-conversion",
+    "-Werror=incompatible-pointer-types",
+    "-Werror=implicit-function-declaration",
+    "-Werror=implicit-int",
+    "-Werror=return-type",
+    "-Werror=frame-larger-than",
+};
+
+/* One read-only executable segment and one that is read-only once relocated; DT_HASH because its symbol count is
+ * explicit, which the ELF audit needs when there are no section headers. */
+static const char *const link_list[] = {
+    "/usr/bin/ld", "-shared", "-z", "defs", "-z", "text", "-z", "now", "-z", "relro", "-z", "noseparate-code", "-z",
+    "noexecstack", "-z", "max-page-size=4096", "--hash-style=sysv", "--build-id=none", "--no-eh-frame-hdr",
+    "--no-ld-generated-unwind-info", "-o", "unit.so", "unit.o",
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+_Static_assert(COUNT(common) + COUNT(clang_only) + 4 < TF_FLAGS_MAX, "room for all flags");
+_Static_assert(COUNT(common) + COUNT(gcc_only) + 4 < TF_FLAGS_MAX, "room for all flags");
+
+static void add(struct tf_flags *flags, const char *const *list, size_t count)
+{
+    memcpy(flags->list + flags->count, list, count * sizeof(*list));
+    flags->count += count;
+}
+
+bool tf_flags_is_clang(const char *cc)
+{
+    const char *const slash = strrchr(cc, '/');
+    return strncmp(slash != NULL ? slash + 1 : cc, "clang", 5) == 0;
+}
+
+void tf_flags_compile(const struct tf_job *job, struct tf_flags *flags)
+{
+    memset(flags, 0, sizeof(*flags));
+    flags->list[flags->count++] = job->cc;
+    add(flags, common, COUNT(common));
+    if (tf_flags_is_clang(job->cc)) {
+        add(flags, clang_only, COUNT(clang_only));
+        snprintf(flags->frame, sizeof(flags->frame), "-Wframe-larger-than=%" PRIu64, job->limits.stack_frame_bytes);
+    } else {
+        add(flags, gcc_only, COUNT(gcc_only));
+        snprintf(flags->frame, sizeof(flags->frame), "-Werror=frame-larger-than=%" PRIu64,
+                 job->limits.stack_frame_bytes);
+    }
+    flags->list[flags->count++] = flags->frame;
+    snprintf(flags->march, sizeof(flags->march), "-march=x86-64-v%" PRIu32, job->cpu_level);
+    flags->list[flags->count++] = flags->march;
+}
+
+void tf_flags_link(struct tf_flags *flags)
+{
+    memset(flags, 0, sizeof(*flags));
+    add(flags, link_list, COUNT(link_list));
+}

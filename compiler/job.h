@@ -1,0 +1,84 @@
+/*
+ * What the compiler says to its child and back. Both are built together; neither trusts the other's numbers: the child
+ * because it is hostile as soon as a module has taken it over, which the parent must survive.
+ *
+ * The child gets a job (a sealed memfd: struct tf_job, then the source), writes its products into memfds, and speaks
+ * in records of fixed size:
+ *
+ *     child                                 parent
+ *     STARTED                          ─▶   (before it: the sandbox failed; after it: the child did)
+ *     JUDGED (canonical, image, shim)  ─▶   computes the key from what lies in the memfds
+ *                                      ◀─   one byte: TF_JOB_GO or TF_JOB_STOP
+ *     DONE (object, functions)         ─▶   reads the products once no process of the sandbox is left
+ *     FAILED at any point, with the reason
+ */
+#ifndef TF_COMPILER_JOB_H
+#define TF_COMPILER_JOB_H
+
+#include <stdint.h>
+
+#include <terrafirma/error.h>
+#include <terrafirma/limits.h>
+#include <terrafirma/manifest.h>
+
+#include "compiler/compiler.h"
+
+#define TF_JOB_MAGIC 0x31424f4a46544621ull
+#define TF_JOB_CC_BYTES 256
+
+enum tf_job_kind {
+    TF_JOB_BUILD,
+    TF_JOB_INSPECT, /* text only */
+    TF_JOB_CHECK,   /* canaries and the tools' identity, then as BUILD, without asking */
+};
+
+struct tf_job {
+    uint64_t magic;
+    uint32_t kind; /* enum tf_job_kind */
+    uint32_t cpu_level;
+    uint32_t is_strict;
+    uint32_t is_test_world;
+    char cc[TF_JOB_CC_BYTES]; /* absolute path in the sandbox */
+    struct tf_limits limits;
+    uint64_t source_bytes;
+};
+
+/* Descriptors the child is started with. */
+enum tf_job_fd {
+    TF_JOB_FD_ANSWER,    /* standard input: GO or STOP */
+    TF_JOB_FD_RECORDS,   /* standard output */
+    TF_JOB_FD_LOG,       /* standard error: what bwrap and the tools complain about */
+    TF_JOB_FD_JOB,
+    TF_JOB_FD_CANONICAL,
+    TF_JOB_FD_IMAGE,
+    TF_JOB_FD_SHIM,      /* the text around generated C, so that it is part of the key */
+    TF_JOB_FD_OBJECT,
+    TF_JOB_FD_FUNCTIONS, /* struct tf_manifest_function, ascending */
+    TF_JOB_FD_TEXT,      /* INSPECT: the description; CHECK: the tools, "wabt 1.0.36, gcc 12.2.0" */
+    TF_JOB_FD_COUNT,
+};
+
+#define TF_JOB_GO 'g'
+#define TF_JOB_STOP 's'
+
+enum tf_record_kind { TF_RECORD_STARTED = 1, TF_RECORD_JUDGED, TF_RECORD_DONE, TF_RECORD_FAILED };
+
+struct tf_record {
+    uint64_t magic;
+    uint32_t kind; /* enum tf_record_kind */
+    int32_t code;  /* FAILED: enum tf_error_code */
+    uint32_t world;
+    uint32_t flags; /* TF_ABI_… */
+    uint64_t memory_pages_min, memory_pages_max;
+    uint8_t rows[8];
+    uint8_t tools[TF_HASH_BYTES]; /* CHECK: over the tools' files */
+    uint64_t stage_ns[TF_STAGE_COUNT];
+    char text[TF_ERROR_TEXT_BYTES];
+};
+
+/* Paths inside the sandbox. */
+#define TF_SANDBOX_WABT "/wabt"
+#define TF_SANDBOX_CHILD "/terrafirma-compiler"
+#define TF_SANDBOX_JOB "/job"
+
+#endif

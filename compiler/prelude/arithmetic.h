@@ -1,0 +1,204 @@
+/*
+ * Traps, integer and floating-point operations of generated code, by the names that wasm2c calls them.
+ *
+ * A trap is `ud2` and one byte that says which: no call, no argument set-up, and the signal handler finds both by the
+ * program counter. The memory clobber keeps stores in front of a trap where the module's author can see them.
+ */
+#define TF_RAISE(code)                                                                                                 \
+    __extension__({                                                                                                    \
+        __asm__ volatile("ud2\n\t.byte %c0" : : "i"(code) : "memory");                                                 \
+        __builtin_unreachable();                                                                                       \
+        0;                                                                                                             \
+    })
+
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+#define UNREACHABLE ((void)TF_RAISE(TF_TRAP_UNREACHABLE))
+#define FUNC_PROLOGUE
+#define FUNC_EPILOGUE
+#define FUNC_TYPE_T(name) static const char *const name
+#define WASM_RT_USE_SEGUE 0
+#define assert(condition) ((void)0)
+
+/* ---- integers ---- */
+
+static inline u32 I32_CLZ(u32 x)
+{
+    return x ? (u32)__builtin_clz(x) : 32;
+}
+
+static inline u64 I64_CLZ(u64 x)
+{
+    return x ? (u64)__builtin_clzl(x) : 64;
+}
+
+static inline u32 I32_CTZ(u32 x)
+{
+    return x ? (u32)__builtin_ctz(x) : 32;
+}
+
+static inline u64 I64_CTZ(u64 x)
+{
+    return x ? (u64)__builtin_ctzl(x) : 64;
+}
+
+static inline u32 I32_POPCNT(u32 x)
+{
+    return (u32)__builtin_popcount(x);
+}
+
+static inline u64 I64_POPCNT(u64 x)
+{
+    return (u64)__builtin_popcountl(x);
+}
+
+/* Both shift counts are taken modulo the width, so that a count of 0 shifts by 0 twice. */
+#define TF_DEFINE_ROTATE(name, type, mask, forth, back)                                                                \
+    static inline type name(type x, type count)                                                                        \
+    {                                                                                                                  \
+        return (type)((x forth (count & (mask))) | (x back ((0 - count) & (mask))));                                   \
+    }
+TF_DEFINE_ROTATE(I32_ROTL, u32, 31, <<, >>)
+TF_DEFINE_ROTATE(I32_ROTR, u32, 31, >>, <<)
+TF_DEFINE_ROTATE(I64_ROTL, u64, 63, <<, >>)
+TF_DEFINE_ROTATE(I64_ROTR, u64, 63, >>, <<)
+
+/* The least value divided by -1 overflows: division traps, the remainder is 0 (and must not reach `idiv`). */
+#define TF_DEFINE_DIVISION(bits, u, s, least)                                                                          \
+    static inline u I##bits##_DIV_S(u x, u y)                                                                          \
+    {                                                                                                                  \
+        if (UNLIKELY(y == 0))                                                                                          \
+            TF_RAISE(TF_TRAP_DIVIDE_BY_ZERO);                                                                          \
+        if (UNLIKELY((s)x == least && (s)y == -1))                                                                     \
+            TF_RAISE(TF_TRAP_INTEGER_OVERFLOW);                                                                        \
+        return (u)((s)x / (s)y);                                                                                       \
+    }                                                                                                                  \
+    static inline u I##bits##_REM_S(u x, u y)                                                                          \
+    {                                                                                                                  \
+        if (UNLIKELY(y == 0))                                                                                          \
+            TF_RAISE(TF_TRAP_DIVIDE_BY_ZERO);                                                                          \
+        if (UNLIKELY((s)y == -1))                                                                                      \
+            return 0;                                                                                                  \
+        return (u)((s)x % (s)y);                                                                                       \
+    }
+TF_DEFINE_DIVISION(32, u32, s32, INT32_MIN)
+TF_DEFINE_DIVISION(64, u64, s64, INT64_MIN)
+
+/* Used for both widths: the operands carry the type. */
+#define DIV_U(x, y) (UNLIKELY((y) == 0) ? TF_RAISE(TF_TRAP_DIVIDE_BY_ZERO), (x) : (x) / (y))
+#define REM_U(x, y) (UNLIKELY((y) == 0) ? TF_RAISE(TF_TRAP_DIVIDE_BY_ZERO), (x) : (x) % (y))
+
+/* ---- floating point ---- */
+
+#define INFINITY __builtin_inff()
+
+#define TF_DEFINE_REINTERPRET(name, from, to)                                                                          \
+    static inline to name(from x)                                                                                      \
+    {                                                                                                                  \
+        to result;                                                                                                     \
+        __builtin_memcpy(&result, &x, sizeof(result));                                                                 \
+        return result;                                                                                                 \
+    }
+TF_DEFINE_REINTERPRET(f32_reinterpret_i32, u32, f32)
+TF_DEFINE_REINTERPRET(i32_reinterpret_f32, f32, u32)
+TF_DEFINE_REINTERPRET(f64_reinterpret_i64, u64, f64)
+TF_DEFINE_REINTERPRET(i64_reinterpret_f64, f64, u64)
+
+/* Arithmetic on a NaN must give a quiet one. Compilers fold constants as if a signalling NaN passed through these
+ * functions untouched, hence the explicit branch, which costs a compare that is never taken. */
+static inline f32 wasm_quietf(f32 x)
+{
+    return UNLIKELY(x != x) ? f32_reinterpret_i32(i32_reinterpret_f32(x) | 0x00400000u) : x;
+}
+
+static inline f64 wasm_quiet(f64 x)
+{
+    return UNLIKELY(x != x) ? f64_reinterpret_i64(i64_reinterpret_f64(x) | 0x0008000000000000ul) : x;
+}
+
+#define TF_DEFINE_ROUNDING(name)                                                                                       \
+    static inline f32 wasm_##name##f(f32 x)                                                                            \
+    {                                                                                                                  \
+        return UNLIKELY(x != x) ? wasm_quietf(x) : __builtin_##name##f(x);                                             \
+    }                                                                                                                  \
+    static inline f64 wasm_##name(f64 x)                                                                               \
+    {                                                                                                                  \
+        return UNLIKELY(x != x) ? wasm_quiet(x) : __builtin_##name(x);                                                 \
+    }
+TF_DEFINE_ROUNDING(floor)
+TF_DEFINE_ROUNDING(ceil)
+TF_DEFINE_ROUNDING(trunc)
+TF_DEFINE_ROUNDING(nearbyint)
+TF_DEFINE_ROUNDING(sqrt)
+
+/* These touch the sign bit alone, of a NaN too. */
+static inline f32 wasm_fabsf(f32 x)
+{
+    return f32_reinterpret_i32(i32_reinterpret_f32(x) & 0x7fffffffu);
+}
+
+static inline f64 wasm_fabs(f64 x)
+{
+    return f64_reinterpret_i64(i64_reinterpret_f64(x) & 0x7ffffffffffffffful);
+}
+
+static inline f32 copysignf(f32 x, f32 sign)
+{
+    return f32_reinterpret_i32((i32_reinterpret_f32(x) & 0x7fffffffu) | (i32_reinterpret_f32(sign) & 0x80000000u));
+}
+
+static inline f64 copysign(f64 x, f64 sign)
+{
+    return f64_reinterpret_i64((i64_reinterpret_f64(x) & 0x7ffffffffffffffful) |
+                               (i64_reinterpret_f64(sign) & 0x8000000000000000ul));
+}
+
+/* Equal operands have equal bits unless they are zeroes: -0 is the lesser, +0 the greater. */
+#define TF_DEFINE_MIN_MAX(name, type, bits, to_bits, from_bits, compare, join)                                         \
+    static inline type name(type x, type y)                                                                            \
+    {                                                                                                                  \
+        if (UNLIKELY(x != x || y != y))                                                                                \
+            return from_bits(sizeof(type) == 4 ? (bits)0x7fc00000u : (bits)0x7ff8000000000000ul);                      \
+        if (x == y)                                                                                                    \
+            return from_bits(to_bits(x) join to_bits(y));                                                              \
+        return x compare y ? x : y;                                                                                    \
+    }
+TF_DEFINE_MIN_MAX(tf_f32_min, f32, u32, i32_reinterpret_f32, f32_reinterpret_i32, <, |)
+TF_DEFINE_MIN_MAX(tf_f32_max, f32, u32, i32_reinterpret_f32, f32_reinterpret_i32, >, &)
+TF_DEFINE_MIN_MAX(tf_f64_min, f64, u64, i64_reinterpret_f64, f64_reinterpret_i64, <, |)
+TF_DEFINE_MIN_MAX(tf_f64_max, f64, u64, i64_reinterpret_f64, f64_reinterpret_i64, >, &)
+#define FMIN(x, y) _Generic((x), f32 : tf_f32_min, f64 : tf_f64_min)(x, y)
+#define FMAX(x, y) _Generic((x), f32 : tf_f32_max, f64 : tf_f64_max)(x, y)
+
+/* `inside` is true for exactly the operands whose truncation fits; every bound in it is exact in its type. */
+#define TF_DEFINE_TRUNCATION(suffix, from, to, through, inside, low, high)                                             \
+    static inline to I##suffix(from x)                                                                                 \
+    {                                                                                                                  \
+        if (UNLIKELY(x != x))                                                                                          \
+            TF_RAISE(TF_TRAP_INVALID_CONVERSION);                                                                      \
+        if (UNLIKELY(!(inside)))                                                                                       \
+            TF_RAISE(TF_TRAP_INTEGER_OVERFLOW);                                                                        \
+        return (to)(through)x;                                                                                         \
+    }
+#define TF_DEFINE_SATURATION(suffix, from, to, through, inside, low, high)                                             \
+    static inline to I##suffix(from x)                                                                                 \
+    {                                                                                                                  \
+        if (UNLIKELY(!(inside)))                                                                                       \
+            return x != x ? 0 : x < 0 ? (to)(low) : (to)(high);                                                        \
+        return (to)(through)x;                                                                                         \
+    }
+/* DEFINE(suffix after the width, operand, result, through, inside, least, greatest) */
+#define TF_TRUNCATIONS(DEFINE, kind)                                                                                   \
+    DEFINE(32_##kind##_S_F32, f32, u32, s32, x >= -2147483648.f && x < 2147483648.f, INT32_MIN, INT32_MAX)             \
+    DEFINE(32_##kind##_S_F64, f64, u32, s32, x > -2147483649. && x < 2147483648., INT32_MIN, INT32_MAX)                \
+    DEFINE(32_##kind##_U_F32, f32, u32, u32, x > -1.f && x < 4294967296.f, 0, UINT32_MAX)                              \
+    DEFINE(32_##kind##_U_F64, f64, u32, u32, x > -1. && x < 4294967296., 0, UINT32_MAX)                                \
+    DEFINE(64_##kind##_S_F32, f32, u64, s64, x >= -9223372036854775808.f && x < 9223372036854775808.f, INT64_MIN,      \
+           INT64_MAX)                                                                                                  \
+    DEFINE(64_##kind##_S_F64, f64, u64, s64, x >= -9223372036854775808. && x < 9223372036854775808., INT64_MIN,        \
+           INT64_MAX)                                                                                                  \
+    DEFINE(64_##kind##_U_F32, f32, u64, u64, x > -1.f && x < 18446744073709551616.f, 0, UINT64_MAX)                    \
+    DEFINE(64_##kind##_U_F64, f64, u64, u64, x > -1. && x < 18446744073709551616., 0, UINT64_MAX)
+TF_TRUNCATIONS(TF_DEFINE_TRUNCATION, TRUNC)
+TF_TRUNCATIONS(TF_DEFINE_SATURATION, TRUNC_SAT)

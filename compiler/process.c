@@ -1,0 +1,267 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "compiler/internal.h"
+
+#define LOG_BYTES_MAX 1024
+
+/* ---- what a stranger wrote, as text for people ---- */
+
+static void make_printable(char *text, size_t bytes)
+{
+    text[bytes - 1] = 0;
+    for (size_t i = 0; text[i] != 0; i++)
+        if (text[i] < 0x20 || text[i] > 0x7e)
+            text[i] = '?';
+}
+
+/* The start of the log in one line. */
+static void read_log(const struct tf_process *process, char text[LOG_BYTES_MAX])
+{
+    ssize_t const got = pread(process->products[TF_JOB_FD_LOG], text, LOG_BYTES_MAX - 1, 0);
+    size_t length = got > 0 ? (size_t)got : 0;
+    while (length > 0 && text[length - 1] == '\n')
+        length--;
+    text[length] = 0;
+    make_printable(text, LOG_BYTES_MAX);
+}
+
+/* A code that a child may give; anything else is its own failure. */
+static int known_code(int32_t code)
+{
+    static const int codes[] = {TF_ERR_MALFORMED, TF_ERR_INVALID, TF_ERR_REFUSED, TF_ERR_LIMIT, TF_ERR_TIMEOUT,
+                                TF_ERR_AUDIT, TF_ERR_SYSTEM, TF_ERR_USAGE};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i] == code)
+            return code;
+    return TF_ERR_TOOLCHAIN;
+}
+
+/* ---- descriptors ---- */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* The job cannot change under the child, nor under us: it is sealed. */
+static int make_job(const struct tf_compiler *compiler, enum tf_job_kind kind, const uint8_t *source,
+                    size_t source_bytes, int *ret_fd, struct tf_error *error)
+{
+    struct tf_job job = compiler->job;
+    int const fd = memfd_create("terrafirma-job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    job.kind = kind;
+    job.source_bytes = source_bytes;
+    if (fd < 0 || tf_file_write_all(fd, &job, sizeof(job), error) != 0 ||
+        (source_bytes != 0 && tf_file_write_all(fd, source, source_bytes, error) != 0) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+        int const code = tf_error_system(error, "preparing a build");
+        if (fd >= 0)
+            close(fd);
+        return code;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Fills `fds` (the child's ends) and the process's own ends. */
+static int make_descriptors(struct tf_process *process, int fds[TF_JOB_FD_COUNT], struct tf_error *error)
+{
+    int answer[2], records[2];
+    if (pipe2(answer, O_CLOEXEC) != 0)
+        return tf_error_system(error, "preparing a build");
+    /* The reading end stays open here too, so that writing to a child that is gone raises no SIGPIPE. */
+    fds[TF_JOB_FD_ANSWER] = process->products[TF_JOB_FD_ANSWER] = answer[0];
+    process->answer_fd = answer[1];
+    if (pipe2(records, O_CLOEXEC) != 0)
+        return tf_error_system(error, "preparing a build");
+    fds[TF_JOB_FD_RECORDS] = records[1];
+    process->records_fd = records[0];
+    for (int i = TF_JOB_FD_LOG; i < TF_JOB_FD_COUNT; i++) {
+        if (i == TF_JOB_FD_JOB)
+            continue;
+        process->products[i] = memfd_create("terrafirma-build", MFD_CLOEXEC);
+        if (process->products[i] < 0)
+            return tf_error_system(error, "preparing a build");
+        fds[i] = process->products[i];
+    }
+    return 0;
+}
+
+static void close_child_ends(int fds[TF_JOB_FD_COUNT])
+{
+    close_fd(&fds[TF_JOB_FD_RECORDS]);
+    close_fd(&fds[TF_JOB_FD_JOB]);
+}
+
+/* ---- records ---- */
+
+enum got { GOT_RECORD, GOT_END, GOT_TIMEOUT, GOT_ERROR };
+
+static enum got read_record(struct tf_process *process, struct tf_record *record)
+{
+    size_t length = 0;
+    while (length < sizeof(*record)) {
+        uint64_t const now = tf_clock_ns();
+        if (now >= process->deadline_ns)
+            return GOT_TIMEOUT;
+        struct pollfd item = {.fd = process->records_fd, .events = POLLIN};
+        int const ready = poll(&item, 1, (int)((process->deadline_ns - now) / TF_NS_PER_MS) + 1);
+        if (ready == 0 || (ready < 0 && errno == EINTR))
+            continue;
+        if (ready < 0)
+            return GOT_ERROR;
+        ssize_t const got = read(process->records_fd, (uint8_t *)record + length, sizeof(*record) - length);
+        if (got < 0 && errno != EINTR)
+            return GOT_ERROR;
+        if (got == 0)
+            return GOT_END;
+        length += got > 0 ? (size_t)got : 0;
+    }
+    return GOT_RECORD;
+}
+
+static int timed_out(const struct tf_process *process, struct tf_error *error)
+{
+    return tf_error_set(error, TF_ERR_TIMEOUT, "the build took more than build_wall_seconds (%llu)",
+                        (unsigned long long)process->wall_seconds);
+}
+
+/* The child ended without a word. Only bubblewrap writes to the log before the child's first record. */
+static int explain_end(struct tf_process *process, bool is_started, struct tf_error *error)
+{
+    char log[LOG_BYTES_MAX];
+    int status = 0;
+    tf_sandbox_wait(&process->sandbox, tf_clock_ns() + TF_NS_PER_S, &status);
+    read_log(process, log);
+    if (!is_started)
+        return tf_error_set(error, TF_ERR_TOOLCHAIN,
+                            "the sandbox does not work: %.200s (status %d): builds need bubblewrap and unprivileged "
+                            "user namespaces (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces), and "
+                            "the wabt prefix readable by user nobody", log, status);
+    return tf_error_set(error, TF_ERR_TOOLCHAIN, "the compiler's process died (status %d): %.200s", status, log);
+}
+
+int tf_process_receive(struct tf_process *process, enum tf_record_kind wanted, struct tf_record *ret_record,
+                       struct tf_error *error)
+{
+    struct tf_record record;
+    switch (read_record(process, &record)) {
+    case GOT_TIMEOUT:
+        return timed_out(process, error);
+    case GOT_END:
+        return explain_end(process, wanted != TF_RECORD_STARTED, error);
+    case GOT_ERROR:
+        return tf_error_system(error, "reading from the compiler's process");
+    case GOT_RECORD:
+        break;
+    }
+    make_printable(record.text, sizeof(record.text));
+    if (record.magic != TF_JOB_MAGIC)
+        return tf_error_set(error, TF_ERR_TOOLCHAIN, "the compiler's process talks nonsense");
+    if (record.kind == TF_RECORD_FAILED)
+        return tf_error_set(error, known_code(record.code), "%s", record.text);
+    if (record.kind != wanted)
+        return tf_error_set(error, TF_ERR_TOOLCHAIN, "the compiler's process talks out of turn");
+    *ret_record = record;
+    return 0;
+}
+
+int tf_process_answer(struct tf_process *process, char answer, struct tf_error *error)
+{
+    /* One byte into an empty pipe neither blocks nor is cut; a child that is gone shows at the next record. */
+    if (write(process->answer_fd, &answer, 1) != 1)
+        return tf_error_system(error, "writing to the compiler's process");
+    return 0;
+}
+
+/* ---- life ---- */
+
+int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const uint8_t *source,
+                     size_t source_bytes, struct tf_process *ret_process, struct tf_error *error)
+{
+    struct tf_process process = {.answer_fd = -1, .records_fd = -1};
+    struct tf_record record;
+    int fds[TF_JOB_FD_COUNT];
+    for (int i = 0; i < TF_JOB_FD_COUNT; i++)
+        fds[i] = process.products[i] = -1;
+    process.wall_seconds = compiler->job.limits.build_wall_seconds;
+    process.deadline_ns = tf_clock_ns() + process.wall_seconds * TF_NS_PER_S;
+    int code = make_descriptors(&process, fds, error);
+    if (code == 0)
+        code = make_job(compiler, kind, source, source_bytes, &fds[TF_JOB_FD_JOB], error);
+    if (code == 0) {
+        struct tf_sandbox_config const config = {.wabt_prefix = compiler->wabt_prefix,
+                                                 .cc = compiler->job.cc,
+                                                 .program_fd = compiler->program_fd,
+                                                 .fds = fds,
+                                                 .fd_count = TF_JOB_FD_COUNT,
+                                                 .limits = &compiler->job.limits};
+        code = tf_sandbox_start(&config, &process.sandbox, error);
+    }
+    close_child_ends(fds);
+    if (code == 0)
+        code = tf_process_receive(&process, TF_RECORD_STARTED, &record, error);
+    if (code != 0) {
+        tf_process_end(&process);
+        return code;
+    }
+    *ret_process = process;
+    return 0;
+}
+
+int tf_process_finish(struct tf_process *process, struct tf_error *error)
+{
+    int status = 0;
+    if (tf_sandbox_wait(&process->sandbox, process->deadline_ns, &status) != 0)
+        return timed_out(process, error);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return tf_error_set(error, TF_ERR_TOOLCHAIN, "the compiler's process ended with status %d", status);
+    return 0;
+}
+
+int tf_process_product(const struct tf_process *process, enum tf_job_fd product, struct tf_buffer *bytes,
+                       struct tf_error *error)
+{
+    int const fd = process->products[product];
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return tf_error_system(error, "reading a build's product");
+    if (st.st_size < 0 || (uint64_t)st.st_size > bytes->maximum)
+        return tf_error_set(error, TF_ERR_LIMIT, "a build's product of %lld bytes is over %zu bytes",
+                            (long long)st.st_size, bytes->maximum);
+    size_t const length = (size_t)st.st_size;
+    uint8_t *const to = length != 0 ? tf_buffer_extend(bytes, length) : NULL;
+    if (length != 0 && to == NULL)
+        return tf_error_set(error, TF_ERR_LIMIT, "no memory for a build's product of %zu bytes", length);
+    for (size_t at = 0; at < length;) {
+        ssize_t const got = pread(fd, to + at, length - at, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return tf_error_set(error, TF_ERR_AUDIT, "a build's product changed while it was read");
+        at += (size_t)got;
+    }
+    return 0;
+}
+
+void tf_process_end(struct tf_process *process)
+{
+    tf_sandbox_end(&process->sandbox);
+    close_fd(&process->answer_fd);
+    close_fd(&process->records_fd);
+    for (int i = 0; i < TF_JOB_FD_COUNT; i++)
+        close_fd(&process->products[i]);
+}

@@ -1,0 +1,244 @@
+#include "compiler/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "compiler/job.h"
+
+#define NOBODY 65534
+#define ARGUMENTS_MAX 96
+#define DESCRIPTORS_MAX 16
+/* Open files of one tool; ld opens few, cc1 fewer. */
+#define OPEN_FILES 256
+/* wasm2c recurses once a nested block; the rest of the stack is address space that is never touched. */
+#define STACK_BYTES (64u << 20)
+
+struct arguments {
+    const char *list[ARGUMENTS_MAX];
+    size_t count;
+    char wabt[4096], size[32], program[16], filter[16];
+};
+
+/* ---- what bubblewrap is told ---- */
+
+static void add(struct arguments *arguments, const char *const *list)
+{
+    for (; *list != NULL && arguments->count < ARGUMENTS_MAX - 1; list++)
+        arguments->list[arguments->count++] = *list;
+}
+#define ADD(arguments, ...) add(arguments, (const char *const[]){__VA_ARGS__, NULL})
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+/* /lib and the like: a link into /usr on a merged system, else a folder of their own. */
+static void add_root_folder(struct arguments *arguments, const char *path, const char *target)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return;
+    if (S_ISLNK(st.st_mode))
+        ADD(arguments, "--symlink", target, path);
+    else
+        ADD(arguments, "--ro-bind", path, path);
+}
+
+static void add_host(struct arguments *arguments, const char *cc)
+{
+    static const char *const folders[] = {"/usr/bin", "/usr/lib", "/usr/lib64", "/usr/libexec"};
+    static const char *const local[] = {"/usr/local/bin", "/usr/local/lib", "/usr/local/libexec"};
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+        if (exists(folders[i]))
+            ADD(arguments, "--ro-bind", folders[i], folders[i]);
+    if (strncmp(cc, "/usr/local/", 11) == 0)
+        for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
+            if (exists(local[i]))
+                ADD(arguments, "--ro-bind", local[i], local[i]);
+    add_root_folder(arguments, "/bin", "usr/bin");
+    add_root_folder(arguments, "/lib", "usr/lib");
+    add_root_folder(arguments, "/lib64", "usr/lib64");
+}
+
+/* The program runs as process 1 of its namespace: when it ends, the kernel kills whatever it left behind. */
+static void make_arguments(const struct tf_sandbox_config *config, int program_fd, int filter_fd,
+                           struct arguments *arguments)
+{
+    arguments->count = 0;
+    snprintf(arguments->wabt, sizeof(arguments->wabt), "%s/root/usr", config->wabt_prefix);
+    snprintf(arguments->size, sizeof(arguments->size), "%" PRIu64, config->limits->build_file_bytes);
+    snprintf(arguments->program, sizeof(arguments->program), "%d", program_fd);
+    snprintf(arguments->filter, sizeof(arguments->filter), "%d", filter_fd);
+    ADD(arguments, "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL",
+        "--uid", "65534", "--gid", "65534", "--hostname", "build", "--clearenv", "--setenv", "PATH", "/usr/bin",
+        "--setenv", "LC_ALL", "C", "--setenv", "TMPDIR", TF_SANDBOX_JOB);
+    add_host(arguments, config->cc);
+    ADD(arguments, "--ro-bind", arguments->wabt, TF_SANDBOX_WABT, "--perms", "0555", "--ro-bind-data",
+        arguments->program, TF_SANDBOX_CHILD, "--size", arguments->size, "--tmpfs", TF_SANDBOX_JOB, "--remount-ro",
+        "/", "--chdir", TF_SANDBOX_JOB, "--seccomp", arguments->filter, TF_SANDBOX_CHILD);
+    arguments->list[arguments->count] = NULL;
+}
+
+/* ---- between fork and exec: async-signal-safe calls only ---- */
+
+/* Never raises what the parent was given. */
+static bool set_limit(int resource, uint64_t value)
+{
+    struct rlimit limit;
+    if (getrlimit((enum __rlimit_resource)resource, &limit) != 0)
+        return false;
+    limit.rlim_max = value < limit.rlim_max ? value : limit.rlim_max;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit((enum __rlimit_resource)resource, &limit) == 0;
+}
+
+static bool set_limits(const struct tf_limits *limits)
+{
+    return set_limit(RLIMIT_CPU, limits->build_cpu_seconds) && set_limit(RLIMIT_AS, limits->build_memory_bytes) &&
+           set_limit(RLIMIT_FSIZE, limits->build_file_bytes) && set_limit(RLIMIT_CORE, 0) &&
+           set_limit(RLIMIT_NOFILE, OPEN_FILES) && set_limit(RLIMIT_STACK, STACK_BYTES);
+}
+
+/* Makes `fds` the descriptors 0, 1, … and closes all others. */
+static bool place_descriptors(const int *fds, size_t count)
+{
+    int high[DESCRIPTORS_MAX];
+    for (size_t i = 0; i < count; i++)
+        if ((high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 2 * DESCRIPTORS_MAX)) < 0)
+            return false;
+    for (size_t i = 0; i < count; i++)
+        if (dup2(high[i], (int)i) < 0)
+            return false;
+    return syscall(SYS_close_range, (unsigned)count, ~0u, 0) == 0;
+}
+
+static bool become_nobody(void)
+{
+    if (geteuid() != 0)
+        return true;
+    return setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
+}
+
+static _Noreturn void enter(const char *bwrap, const struct arguments *arguments, const int *fds, size_t fd_count,
+                            const struct tf_limits *limits)
+{
+    static const char failure[] = "the sandbox cannot be prepared";
+    char *const environment[] = {NULL};
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    if (place_descriptors(fds, fd_count) && become_nobody() && set_limits(limits)) {
+        /* bubblewrap asks for the same, but the parent may be gone by then. A change of user would undo it. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execve(bwrap, (char *const *)arguments->list, environment);
+    }
+    (void)!write(TF_JOB_FD_LOG, failure, sizeof(failure) - 1);
+    _exit(127);
+}
+
+/* ---- the parent ---- */
+
+static const char *find_bwrap(void)
+{
+    static const char *const places[] = {"/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap"};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (access(places[i], X_OK) == 0)
+            return places[i];
+    return NULL;
+}
+
+/* The program's bytes with a file offset of their own: two builds may start at once. */
+static int reopen(int fd)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int tf_sandbox_start(const struct tf_sandbox_config *config, struct tf_sandbox *ret_sandbox, struct tf_error *error)
+{
+    struct arguments arguments;
+    int fds[DESCRIPTORS_MAX];
+    size_t const count = config->fd_count + 2;
+    const char *const bwrap = find_bwrap();
+    if (bwrap == NULL)
+        return tf_error_set(error, TF_ERR_TOOLCHAIN,
+                            "there is no bubblewrap: install the package bubblewrap (nothing is built outside it)");
+    if (count > DESCRIPTORS_MAX)
+        return tf_error_set(error, TF_ERR_USAGE, "too many descriptors for the sandbox");
+    memcpy(fds, config->fds, config->fd_count * sizeof(*fds));
+    fds[count - 2] = reopen(config->program_fd);
+    fds[count - 1] = tf_sandbox_filter();
+    make_arguments(config, (int)count - 2, (int)count - 1, &arguments);
+    pid_t const pid = fds[count - 2] >= 0 && fds[count - 1] >= 0 ? fork() : -1;
+    if (pid == 0)
+        enter(bwrap, &arguments, fds, count, config->limits);
+    int const saved = errno;
+    for (size_t i = count - 2; i < count; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    errno = saved;
+    if (pid < 0)
+        return tf_error_system(error, "starting the sandbox");
+    ret_sandbox->pid = pid;
+    return 0;
+}
+
+int tf_sandbox_end(struct tf_sandbox *sandbox)
+{
+    int status = 0;
+    if (sandbox->pid <= 0)
+        return 0;
+    /* Its death takes the sandbox's process 1 along, and that one's death all others. */
+    kill(sandbox->pid, SIGKILL);
+    while (waitpid(sandbox->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    sandbox->pid = 0;
+    return status;
+}
+
+int tf_sandbox_wait(struct tf_sandbox *sandbox, uint64_t deadline_ns, int *ret_status)
+{
+    int const fd = (int)syscall(SYS_pidfd_open, sandbox->pid, 0);
+    bool ended = false;
+    while (fd >= 0 && !ended) {
+        uint64_t const now = tf_clock_ns();
+        struct pollfd item = {.fd = fd, .events = POLLIN};
+        int const left_ms = now < deadline_ns ? (int)((deadline_ns - now) / TF_NS_PER_MS) + 1 : 0;
+        int const ready = poll(&item, 1, left_ms);
+        if (ready > 0)
+            ended = true;
+        else if (ready == 0 && now >= deadline_ns)
+            break;
+        else if (ready < 0 && errno != EINTR)
+            break;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (!ended) {
+        *ret_status = tf_sandbox_end(sandbox);
+        return TF_ERR_TIMEOUT;
+    }
+    while (waitpid(sandbox->pid, ret_status, 0) < 0 && errno == EINTR)
+        continue;
+    sandbox->pid = 0;
+    return 0;
+}

@@ -1,0 +1,456 @@
+#include "compiler/text_audit.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+#define BRACKETS_MAX 65536u
+#define TOKEN_BYTES_MAX 96u
+
+struct audit {
+    const uint8_t *at, *end, *begin;
+    enum tf_text_kind kind;
+    uint32_t depth;
+    uint8_t *brackets; /* the open ones */
+    struct tf_error *error;
+};
+
+/* Sorted by strcmp for bsearch; what the prelude defines, and the C that wasm2c writes. */
+static const char *const words[] = {
+    "CALL_INDIRECT",
+    "DIV_U",
+    "FMAX",
+    "FMIN",
+    "FUNC_EPILOGUE",
+    "FUNC_PROLOGUE",
+    "FUNC_TYPE_T",
+    "I32_CLZ",
+    "I32_CTZ",
+    "I32_DIV_S",
+    "I32_POPCNT",
+    "I32_REM_S",
+    "I32_ROTL",
+    "I32_ROTR",
+    "I32_TRUNC_SAT_S_F32",
+    "I32_TRUNC_SAT_S_F64",
+    "I32_TRUNC_SAT_U_F32",
+    "I32_TRUNC_SAT_U_F64",
+    "I32_TRUNC_S_F32",
+    "I32_TRUNC_S_F64",
+    "I32_TRUNC_U_F32",
+    "I32_TRUNC_U_F64",
+    "I64_CLZ",
+    "I64_CTZ",
+    "I64_DIV_S",
+    "I64_POPCNT",
+    "I64_REM_S",
+    "I64_ROTL",
+    "I64_ROTR",
+    "I64_TRUNC_SAT_S_F32",
+    "I64_TRUNC_SAT_S_F64",
+    "I64_TRUNC_SAT_U_F32",
+    "I64_TRUNC_SAT_U_F64",
+    "I64_TRUNC_S_F32",
+    "I64_TRUNC_S_F64",
+    "I64_TRUNC_U_F32",
+    "I64_TRUNC_U_F64",
+    "INFINITY",
+    "NULL",
+    "REM_U",
+    "RefFunc",
+    "RefNull",
+    "UNREACHABLE",
+    "WASM_RT_EXTERNREF",
+    "WASM_RT_F32",
+    "WASM_RT_F64",
+    "WASM_RT_FUNCREF",
+    "WASM_RT_I32",
+    "WASM_RT_I64",
+    "WASM_RT_SEGUE_READ_BASE",
+    "WASM_RT_SEGUE_WRITE_BASE",
+    "args",
+    "assert",
+    "bool",
+    "case",
+    "const",
+    "copysign",
+    "copysignf",
+    "data",
+    "default",
+    "dummy_member",
+    "else",
+    "externref_table_copy",
+    "externref_table_fill",
+    "externref_table_get",
+    "externref_table_init",
+    "externref_table_set",
+    "f32",
+    "f32_load",
+    "f32_reinterpret_i32",
+    "f32_store",
+    "f64",
+    "f64_load",
+    "f64_reinterpret_i64",
+    "f64_store",
+    "false",
+    "funcref_table_copy",
+    "funcref_table_fill",
+    "funcref_table_get",
+    "funcref_table_init",
+    "funcref_table_set",
+    "goto",
+    "i32_load",
+    "i32_load16_s",
+    "i32_load16_u",
+    "i32_load8_s",
+    "i32_load8_u",
+    "i32_reinterpret_f32",
+    "i32_store",
+    "i32_store16",
+    "i32_store8",
+    "i64_load",
+    "i64_load16_s",
+    "i64_load16_u",
+    "i64_load32_s",
+    "i64_load32_u",
+    "i64_load8_s",
+    "i64_load8_u",
+    "i64_reinterpret_f64",
+    "i64_store",
+    "i64_store16",
+    "i64_store32",
+    "i64_store8",
+    "if",
+    "init_data_instances",
+    "init_elem_instances",
+    "init_globals",
+    "init_instance_import",
+    "init_memories",
+    "init_tables",
+    "instance",
+    "memory_copy",
+    "memory_fill",
+    "memory_init",
+    "module_instance",
+    "offsetof",
+    "pages",
+    "param_count",
+    "result_count",
+    "ret",
+    "return",
+    "s16",
+    "s32",
+    "s64",
+    "s8",
+    "segue_saved_base",
+    "size",
+    "static",
+    "struct",
+    "switch",
+    "tmp",
+    "true",
+    "typedef",
+    "u16",
+    "u32",
+    "u64",
+    "u8",
+    "uint32_t",
+    "uintptr_t",
+    "va_arg",
+    "va_end",
+    "va_list",
+    "va_start",
+    "var_Bfunc",
+    "void",
+    "w2c_h",
+    "w2c_h_instance",
+    "w2c_m",
+    "wasm2c_m_free",
+    "wasm2c_m_get_func_type",
+    "wasm2c_m_instantiate",
+    "wasm_ceil",
+    "wasm_ceilf",
+    "wasm_elem_segment_expr_t",
+    "wasm_fabs",
+    "wasm_fabsf",
+    "wasm_floor",
+    "wasm_floorf",
+    "wasm_nearbyint",
+    "wasm_nearbyintf",
+    "wasm_quiet",
+    "wasm_quietf",
+    "wasm_rt_allocate_externref_table",
+    "wasm_rt_allocate_funcref_table",
+    "wasm_rt_allocate_memory",
+    "wasm_rt_externref_null_value",
+    "wasm_rt_externref_t",
+    "wasm_rt_externref_table_t",
+    "wasm_rt_free_externref_table",
+    "wasm_rt_free_funcref_table",
+    "wasm_rt_free_memory",
+    "wasm_rt_func_type_t",
+    "wasm_rt_funcref_null_value",
+    "wasm_rt_funcref_t",
+    "wasm_rt_funcref_table_t",
+    "wasm_rt_function_ptr_t",
+    "wasm_rt_grow_externref_table",
+    "wasm_rt_grow_funcref_table",
+    "wasm_rt_grow_memory",
+    "wasm_rt_is_initialized",
+    "wasm_rt_memory_t",
+    "wasm_rt_type_t",
+    "wasm_sqrt",
+    "wasm_sqrtf",
+    "wasm_trunc",
+    "wasm_truncf",
+};
+
+/* `$` is one decimal number, `@` one or more of the letters that name value types; longest prefixes need no order. */
+static const char *const patterns[] = {
+    "var_i$", "var_j$", "var_f$", "var_d$", "var_r$", "var_e$", "var_p$", "var_l$", "var_L$", "var_B$", "var_I$",
+    "i$", "j$", "f$", "d$", "r$", "e$", "wasm_multi_@", "w2c_g$", "w2c_M$", "w2c_T$", "w2c_m_f$", "w2c_m_t$",
+    "w2c_h_f$", "w2c_m_x$", "w2c_m_x$_0", "w2c_m_run", "w2c_m_run_0", "w2c_m_start", "w2c_m_start_0",
+    "w2c_m_initialize", "w2c_m_initialize_0", "w2c_m_malloc", "w2c_m_malloc_0", "w2c_m_free", "w2c_m_free_0",
+    "data_segment_data_w2c_m_d$", "data_segment_dropped_w2c_m_d$", "elem_segment_dropped_w2c_m_e$",
+    "elem_segment_exprs_w2c_m_e$",
+};
+
+static const char *const source_lines[] = {"#if WASM_RT_USE_SEGUE", "#endif"};
+/* The name in it is checked against the pattern above. */
+static const char *const header_lines[] = {"#ifndef wasm_multi_@", "#define wasm_multi_@ wasm_multi_@",
+                                           "#endif  /* wasm_multi_@ */"};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_hex(uint8_t c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f');
+}
+
+static bool matches(const char *pattern, const uint8_t *at, const uint8_t *end)
+{
+    for (; *pattern != 0; pattern++) {
+        const uint8_t *const start = at;
+        if (*pattern == '$') {
+            while (at < end && is_digit(*at))
+                at++;
+            /* No second spelling of a number, and none that wraps. */
+            if (at == start || at - start > 10 || (*start == '0' && at - start > 1))
+                return false;
+        } else if (*pattern == '@') {
+            while (at < end && memchr("ijfdre", *at, 6) != NULL)
+                at++;
+            if (at == start)
+                return false;
+        } else {
+            if (at == end || *at != (uint8_t)*pattern)
+                return false;
+            at++;
+        }
+    }
+    return at == end;
+}
+
+static int compare_word(const void *key, const void *element)
+{
+    return strcmp(key, *(const char *const *)element);
+}
+
+static bool is_known_identifier(const uint8_t *at, const uint8_t *end)
+{
+    char word[TOKEN_BYTES_MAX];
+    size_t const length = (size_t)(end - at);
+    if (length >= sizeof(word))
+        return matches("wasm_multi_@", at, end);
+    memcpy(word, at, length);
+    word[length] = 0;
+    if (bsearch(word, words, COUNT(words), sizeof(words[0]), compare_word) != NULL)
+        return true;
+    for (size_t i = 0; i < COUNT(patterns); i++)
+        if (matches(patterns[i], at, end))
+            return true;
+    return false;
+}
+
+static int refuse(const struct audit *audit, const uint8_t *at, const char *what)
+{
+    char token[40];
+    size_t length = 0, line = 1;
+    for (const uint8_t *p = audit->begin; p < at; p++)
+        line += *p == '\n';
+    while (length < sizeof(token) - 1 && at + length < audit->end && at[length] != '\n') {
+        token[length] = at[length] >= 0x20 && at[length] < 0x7f ? (char)at[length] : '?';
+        length++;
+    }
+    token[length] = 0;
+    return tf_error_set(audit->error, TF_ERR_AUDIT, "generated C, %s, line %zu: %s: %s",
+                        audit->kind == TF_TEXT_HEADER ? "header" : "source", line, what, token);
+}
+
+static bool line_matches(const char *const *lines, size_t count, const uint8_t *at, const uint8_t *end)
+{
+    for (size_t i = 0; i < count; i++)
+        if (matches(lines[i], at, end))
+            return true;
+    return false;
+}
+
+static int audit_directive(struct audit *audit)
+{
+    const uint8_t *const start = audit->at;
+    const uint8_t *const newline = memchr(start, '\n', (size_t)(audit->end - start));
+    const uint8_t *const end = newline != NULL ? newline : audit->end;
+    bool const is_known = audit->kind == TF_TEXT_HEADER ? line_matches(header_lines, COUNT(header_lines), start, end)
+                                                        : line_matches(source_lines, COUNT(source_lines), start, end);
+    if ((start > audit->begin && start[-1] != '\n') || !is_known)
+        return refuse(audit, start, "unknown directive");
+    audit->at = end;
+    return 0;
+}
+
+/* Comments hold import and export names (ours), and the payload of a NaN. */
+static int audit_comment(struct audit *audit)
+{
+    const uint8_t *const start = audit->at;
+    const uint8_t *p = start + 2;
+    for (; p + 1 < audit->end; p++) {
+        if (p[0] == '*' && p[1] == '/') {
+            audit->at = p + 2;
+            return 0;
+        }
+        if (!is_letter(*p) && !is_digit(*p) && memchr(" ':-", *p, 4) == NULL)
+            break;
+    }
+    return refuse(audit, start, "unknown comment");
+}
+
+static int audit_number(struct audit *audit)
+{
+    const uint8_t *const start = audit->at;
+    const uint8_t *p = start;
+    while (p < audit->end && (is_digit(*p) || is_letter(*p) || *p == '.' ||
+                              ((*p == '+' || *p == '-') && memchr("eEpP", p[-1], 4) != NULL && start[1] != 'x')))
+        p++;
+    for (const uint8_t *q = start; q < p; q++)
+        if (memchr("0123456789abcdefABCDEFxuUlLpP.+-", *q, 32) == NULL)
+            return refuse(audit, start, "unknown number");
+    if (p - start >= (ptrdiff_t)TOKEN_BYTES_MAX)
+        return refuse(audit, start, "unknown number");
+    audit->at = p;
+    return 0;
+}
+
+/* FUNC_TYPE_T(w2c_m_t$) = "\x.." of 32 bytes: the only place a string may stand. */
+static int audit_func_type(struct audit *audit)
+{
+    const uint8_t *const start = audit->at;
+    const uint8_t *p = start + strlen("FUNC_TYPE_T");
+    const uint8_t *const close = memchr(p, ')', (size_t)(audit->end - p));
+    if (close == NULL || *p != '(' || !matches("w2c_m_t$", p + 1, close))
+        return refuse(audit, start, "unknown declaration");
+    p = close;
+    if (audit->end - p < 5 + 32 * 4 + 2 || memcmp(p, ") = \"", 5) != 0)
+        return refuse(audit, start, "unknown declaration");
+    p += 5;
+    for (size_t i = 0; i < 32; i++, p += 4)
+        if (p[0] != '\\' || p[1] != 'x' || !is_hex(p[2]) || !is_hex(p[3]))
+            return refuse(audit, start, "unknown declaration");
+    if (p[0] != '"' || p[1] != ';')
+        return refuse(audit, start, "unknown declaration");
+    audit->at = p + 2;
+    return 0;
+}
+
+static int audit_identifier(struct audit *audit)
+{
+    static const char instance_type[] = "typedef struct w2c_m {";
+    const uint8_t *const start = audit->at;
+    const uint8_t *p = start;
+    while (p < audit->end && (is_letter(*p) || is_digit(*p)))
+        p++;
+    size_t const length = (size_t)(p - start);
+    if (!is_known_identifier(start, p))
+        return refuse(audit, start, "unknown identifier");
+    if (length == 11 && memcmp(start, "FUNC_TYPE_T", 11) == 0)
+        return audit_func_type(audit);
+    if (length == 7 && memcmp(start, "typedef", 7) == 0 &&
+        (audit->kind != TF_TEXT_HEADER || (size_t)(audit->end - start) < sizeof(instance_type) ||
+         memcmp(start, instance_type, sizeof(instance_type) - 1) != 0))
+        return refuse(audit, start, "unknown type definition");
+    audit->at = p;
+    return 0;
+}
+
+static int audit_bracket(struct audit *audit, uint8_t c)
+{
+    if (c == '(' || c == '[' || c == '{') {
+        if (audit->depth == BRACKETS_MAX)
+            return refuse(audit, audit->at, "brackets nest too deep");
+        audit->brackets[audit->depth++] = c == '(' ? ')' : c == '[' ? ']' : '}';
+    } else if (audit->depth == 0 || audit->brackets[--audit->depth] != c) {
+        return refuse(audit, audit->at, "unbalanced bracket");
+    }
+    audit->at++;
+    return 0;
+}
+
+static int audit_punctuation(struct audit *audit)
+{
+    /* Two characters that mean something else together: digraphs, trigraphs, and the other comment. */
+    static const char *const pairs[] = {"<:", ":>", "<%", "%>", "%:", "??", "//"};
+    uint8_t const c = *audit->at;
+    for (size_t i = 0; i < COUNT(pairs); i++)
+        if (audit->end - audit->at >= 2 && memcmp(audit->at, pairs[i], 2) == 0)
+            return refuse(audit, audit->at, "unknown punctuation");
+    if (memchr("()[]{}", c, 6) != NULL)
+        return audit_bracket(audit, c);
+    if (memchr(";,.*&=+-/%<>!~^|?:", c, 18) == NULL)
+        return refuse(audit, audit->at, "unknown character");
+    audit->at++;
+    return 0;
+}
+
+static int audit_token(struct audit *audit)
+{
+    uint8_t const c = *audit->at;
+    if (c == ' ' || c == '\n') {
+        audit->at++;
+        return 0;
+    }
+    if (is_letter(c))
+        return audit_identifier(audit);
+    if (is_digit(c))
+        return audit_number(audit);
+    if (c == '#')
+        return audit_directive(audit);
+    if (c == '/' && audit->end - audit->at >= 2 && audit->at[1] == '*')
+        return audit_comment(audit);
+    return audit_punctuation(audit);
+}
+
+int tf_text_audit(enum tf_text_kind kind, const uint8_t *text, size_t length, struct tf_error *error)
+{
+    struct audit audit = {.at = text, .end = text + length, .begin = text, .kind = kind, .error = error};
+    int code = 0;
+    audit.brackets = malloc(BRACKETS_MAX);
+    if (audit.brackets == NULL)
+        return tf_error_system(error, "auditing generated C");
+    while (code == 0 && audit.at < audit.end)
+        code = audit_token(&audit);
+    if (code == 0 && audit.depth != 0)
+        code = refuse(&audit, audit.end, "unbalanced brackets at the end");
+    free(audit.brackets);
+    return code;
+}
