@@ -1,9 +1,9 @@
 # What reads, judges and rewrites modules. The folder's CMakeLists.txt includes this.
 foreach(name body module judge canonical)
-    tf_test(wasm_${name} SOURCES ${CMAKE_CURRENT_LIST_DIR}/wasm_${name}_test.c LIBS tf_compiler)
+    tf_test(wasm_${name} SOURCES ${CMAKE_CURRENT_LIST_DIR}/wasm_${name}_test.c LIBS tf_compiler_child)
 endforeach()
-tf_test(wasm_spec SOURCES ${CMAKE_CURRENT_LIST_DIR}/wasm_spec.c LIBS tf_compiler PkgConfig::JANSSON TIMEOUT 300)
-tf_test(wasm_corpus SOURCES ${CMAKE_CURRENT_LIST_DIR}/fuzz_wasm.c LIBS tf_compiler)
+tf_test(wasm_spec SOURCES ${CMAKE_CURRENT_LIST_DIR}/wasm_spec.c LIBS tf_compiler_child PkgConfig::JANSSON TIMEOUT 300)
+tf_test(wasm_corpus SOURCES ${CMAKE_CURRENT_LIST_DIR}/fuzz_wasm.c LIBS tf_compiler_child)
 target_compile_definitions(test_wasm_corpus PRIVATE TF_FUZZ_REPLAY)
 
 # The fuzzer itself: cmake -D CMAKE_C_COMPILER=clang -D TF_FUZZ=ON, then ./fuzz_wasm FOLDER tests/compiler/wasm-corpus
