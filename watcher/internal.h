@@ -43,8 +43,8 @@ struct tf_stable_read {
     bool is_open_for_writing;
 };
 
-/* As tf_read_stable, and tells what was read. With `refuse_open`, a file that some process has open for writing is
- * CHANGED (found by asking for a read lease, where the file system and our privileges allow; else not found). */
+/* As tf_read_stable, and tells what was read. With `refuse_open`, a file that a process has open for writing is CHANGED
+ * (found by asking for a read lease, where the file system and our privileges allow; else not found). */
 int tf_read_stable_identity(int folder_fd, const char *name, const struct tf_limits *limits, bool refuse_open,
                             struct tf_buffer *ret_bytes, struct tf_stable_read *ret_read, struct tf_error *error);
 
@@ -55,7 +55,7 @@ bool tf_name_is_temporary(const char *name);
 bool tf_name_is_function(const char *name);
 /* UTF-8 without control characters, at most TF_ROUTE_PATH_BYTES - 1 bytes. */
 bool tf_path_is_servable(const char *path);
-/* Appends `text` as a JSON string with its quotes; bytes that are not UTF-8 appear as \xNN (and a backslash doubled). */
+/* Appends `text` as a JSON string with its quotes; bytes that are not UTF-8 appear as \xNN, a backslash doubled. */
 void tf_json_string(struct tf_buffer *json, const char *text);
 /* Printable form for a log line, cut to the size. Returns ret_text. */
 const char *tf_printable(const char *text, char *ret_text, size_t size);

@@ -15,7 +15,7 @@
 
 #define SETTLE_MS 200
 #define RESCAN_S 60
-/* How long a stop waits for running builds. They are worth little: an unfinished one is made again at the next start. */
+/* How long a stop waits for running builds: not long, an unfinished one is made again at the next start. */
 #define STOP_WAIT_MS 1000
 
 void tf_watcher_log(const char *format, ...)

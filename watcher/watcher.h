@@ -42,7 +42,7 @@ struct tf_watcher_config {
     struct tf_compiler_config compiler;
     struct tf_limits limits;
     uint32_t jobs;             /* builds at once; 0: one per core */
-    uint32_t settle_ms;        /* a file is built when it was closed after writing, or unchanged this long; 0: 200 */
+    uint32_t settle_ms;        /* built when closed after writing, or unchanged this long; 0: 200 */
     uint32_t rescan_s;         /* full rescan; 0: 60 */
     int state_fd;              /* memfd of struct tf_shared_state, or -1 */
     int acks_fd;               /* memfd of struct tf_shared_acks, or -1 */
@@ -59,7 +59,8 @@ int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *erro
 /* JSON that the builder keeps at roots/<id>/status.json, atomically replaced:
  * {"root", "generation", "updated" (RFC 3339), "functions": [{"site", "path", "state", "key", "version" (first 12 hex
  * digits of the live source's SHA-256), "build_id", "source_bytes", "built_at", "build_ms", "error": {"code", "text",
- * "at", "source_sha256"} or null}]}. `state` is that of the route; `error` tells of the newest upload even when an older
- * version is live. */
+ * "at", "source_sha256"} or null}]}. `state` is that of the route; `error` tells of the newest upload even when an
+ * older version is live. What is not known is null. A file that is never served (a link, a name that is not UTF-8) is
+ * listed as refused, with the reason. */
 
 #endif

@@ -343,8 +343,10 @@ size_t builds(const struct fixture *fixture, const char *first_line)
 {
     char *text = read_text(AT_FDCWD, fixture->builds);
     size_t count = 0;
-    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
         count += first_line == NULL || strcmp(line, first_line) == 0;
+    }
     free(text);
     return count;
 }

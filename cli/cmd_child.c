@@ -1,0 +1,219 @@
+/* terrafirma _worker and _builder: what the supervisor's children do with the descriptors they were given. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/confine.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "h2o-handler/worker.h"
+#include "sites/routes.h"
+#include "watcher/watcher.h"
+
+#define CONFIG_BYTES_MAX (1u << 20)
+
+static const struct tf_option options[] = {
+    {"--parent", "PID", NULL, "the supervisor; without it the child ends"},
+    {"--root", "DIR", "root", "the synced folder"},
+    {"--cache", "DIR", "cache", "compiled functions"},
+    {"--index", "N", NULL, "number of the worker"},
+    {"--config-fd", "FD", NULL, "the configuration in force"},
+    {"--state-fd", "FD", NULL, "shared page: the current generation"},
+    {"--acks-fd", "FD", NULL, "shared page: what each worker serves from"},
+    {"--stop-fd", "FD", NULL, "readable or closed: stop"},
+    {"--wake-fd", "FD", NULL, "eventfd of a worker"},
+    {"--listen-fd", "FD", NULL, "listening socket"},
+};
+
+struct child {
+    struct tf_config config;
+    long parent, index;
+    int state_fd, acks_fd, stop_fd;
+    int wake_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
+    uint32_t wake_count, listen_count;
+};
+
+/* ---- what the supervisor said ---- */
+
+static int read_config(struct child *child, int fd, struct tf_error *error)
+{
+    /* All children share the file's offset: read by position. */
+    struct stat status;
+    char *text = NULL;
+    if (fstat(fd, &status) != 0 || status.st_size > CONFIG_BYTES_MAX ||
+        (text = malloc((size_t)status.st_size + 1)) == NULL ||
+        pread(fd, text, (size_t)status.st_size, 0) != (ssize_t)status.st_size) {
+        free(text);
+        return tf_error_set(error, TF_ERR_USAGE, "the configuration cannot be read");
+    }
+    int const result = tf_config_parse(&child->config, "configuration", text, (size_t)status.st_size, error);
+    free(text);
+    close(fd);
+    return result;
+}
+
+static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
+{
+    struct child *child = context;
+    char *end;
+    errno = 0;
+    long const number = option == NULL ? -1 : strtol(value, &end, 10);
+    if (option == NULL || errno != 0 || *value == '\0' || *end != '\0' || number < 0 || number > INT32_MAX)
+        return tf_error_set(error, TF_ERR_USAGE, "'%.60s' is not what the supervisor says", value);
+    const char *name = option->name;
+    if (strcmp(name, "--parent") == 0)
+        child->parent = number;
+    else if (strcmp(name, "--index") == 0)
+        child->index = number;
+    else if (fcntl((int)number, F_SETFD, FD_CLOEXEC) != 0) /* compilers must not inherit it */
+        return tf_error_system(error, "%s %ld", name, number);
+    else if (strcmp(name, "--config-fd") == 0)
+        return read_config(child, (int)number, error);
+    else if (strcmp(name, "--state-fd") == 0)
+        child->state_fd = (int)number;
+    else if (strcmp(name, "--acks-fd") == 0)
+        child->acks_fd = (int)number;
+    else if (strcmp(name, "--stop-fd") == 0)
+        child->stop_fd = (int)number;
+    else if (strcmp(name, "--wake-fd") == 0 && child->wake_count < TF_WORKERS_MAX)
+        child->wake_fds[child->wake_count++] = (int)number;
+    else if (strcmp(name, "--listen-fd") == 0 && child->listen_count < TF_CONFIG_LISTEN_MAX)
+        child->listen_fds[child->listen_count++] = (int)number;
+    return TF_OK;
+}
+
+/* ---- becoming a child ---- */
+
+static void ignore(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* ^C at a terminal, and service managers, signal whole process groups: the supervisor alone decides when its children
+ * stop. A handler that does nothing is undone by exec, where SIG_IGN would be inherited by compilers. */
+static void leave_signals_to_supervisor(void)
+{
+    struct sigaction const action = {.sa_handler = ignore, .sa_flags = SA_RESTART};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+/* Rights that the child does without. */
+static int give_up_rights(const struct child *child, struct tf_error *error)
+{
+    if (child->config.user != NULL && geteuid() == 0) {
+        int const result = tf_confine_user(child->config.user, error);
+        if (result != TF_OK)
+            return result;
+    }
+    return tf_confine_no_new_privileges(error);
+}
+
+static int become_child(const struct child *child, struct tf_error *error)
+{
+    leave_signals_to_supervisor();
+    int const result = give_up_rights(child, error);
+    if (result != TF_OK)
+        return result;
+    /* After the change of user, which clears it. A child must not outlive the supervisor: its successor would find
+     * the builder's lock taken and two servers on one address. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        return tf_error_system(error, "cannot tie the child to the supervisor");
+    if (getppid() != child->parent)
+        return tf_error_set(error, TF_ERR_USAGE, "the supervisor is gone; this command is for terrafirma serve");
+    return TF_OK;
+}
+
+static int run_child(const struct tf_command *command, int argc, char **argv,
+                     int (*run)(const struct child *child, struct tf_error *error))
+{
+    struct child *child = calloc(1, sizeof(*child));
+    struct tf_error error;
+    int status = TF_EXIT_FAILED;
+    if (child == NULL)
+        return status;
+    child->state_fd = child->acks_fd = child->stop_fd = -1;
+    tf_config_init(&child->config);
+    if (tf_command_parse(command, argc, argv, &child->config, on_option, child, &status)) {
+        int result = child->config.root == NULL || child->config.cache == NULL || child->stop_fd < 0
+                         ? tf_error_set(&error, TF_ERR_USAGE, "this command is for terrafirma serve")
+                         : become_child(child, &error);
+        if (result == TF_OK)
+            result = run(child, &error);
+        status = result == TF_OK ? TF_EXIT_OK : tf_fail(command->name + 1, &error);
+    }
+    tf_config_dispose(&child->config);
+    free(child);
+    return status;
+}
+
+/* ---- the two ---- */
+
+static int work(const struct child *child, struct tf_error *error)
+{
+    struct tf_worker_config const worker = {.root = child->config.root,
+                                            .cache_folder = child->config.cache,
+                                            .limits = child->config.limits,
+                                            .index = (uint32_t)child->index,
+                                            .listen_fds = child->listen_fds,
+                                            .listen_count = child->listen_count,
+                                            .state_fd = child->state_fd,
+                                            .acks_fd = child->acks_fd,
+                                            .wake_fd = child->wake_count > 0 ? child->wake_fds[0] : -1,
+                                            .stop_fd = child->stop_fd,
+                                            .slice_us = (uint32_t)child->config.slice_us};
+    return tf_worker_run(&worker, error);
+}
+
+static int build(const struct child *child, struct tf_error *error)
+{
+    struct tf_watcher_config const watcher = {.root = child->config.root,
+                                              .cache_folder = child->config.cache,
+                                              .compiler = tf_config_compiler(&child->config),
+                                              .limits = child->config.limits,
+                                              .jobs = (uint32_t)child->config.jobs,
+                                              .settle_ms = (uint32_t)child->config.settle_ms,
+                                              .rescan_s = (uint32_t)child->config.rescan_s,
+                                              .state_fd = child->state_fd,
+                                              .acks_fd = child->acks_fd,
+                                              .wake_fds = child->wake_fds,
+                                              .worker_count = child->wake_count,
+                                              .stop_fd = child->stop_fd};
+    return tf_watcher_run(&watcher, error);
+}
+
+static int run_worker(const struct tf_command *command, int argc, char **argv)
+{
+    return run_child(command, argc, argv, work);
+}
+
+static int run_builder(const struct tf_command *command, int argc, char **argv)
+{
+    return run_child(command, argc, argv, build);
+}
+
+const struct tf_command tf_command_worker = {
+    .name = "_worker",
+    .synopsis = "…",
+    .details = "A worker process. Started by terrafirma serve; of no use otherwise.\n",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .run = run_worker,
+};
+
+const struct tf_command tf_command_builder = {
+    .name = "_builder",
+    .synopsis = "…",
+    .details = "The builder process. Started by terrafirma serve; of no use otherwise.\n",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .run = run_builder,
+};

@@ -1,0 +1,139 @@
+/* terrafirma serve: checks what it was told, then supervises. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/supervisor.h"
+
+static const struct tf_option options[] = {
+    {"--root", "DIR", "root", "the synced folder; each folder in it is a site (required)"},
+    {"--listen", "HOST:PORT", "listen", "address to serve on; may be repeated (default " TF_CONFIG_LISTEN_DEFAULT ")"},
+    {"--workers", "N", "workers", "worker processes (default one per CPU)"},
+    {"--jobs", "N", "watcher.jobs", "builds at the same time (default one per CPU)"},
+    {"--user", "NAME", "user", "whom workers and builder become when started as root (default they stay root)"},
+    TF_OPTION_CACHE,
+    TF_OPTION_CONFIG,
+    TF_OPTION_SET,
+};
+
+static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
+{
+    (void)context;
+    (void)option;
+    return tf_error_set(error, TF_ERR_USAGE, "'%.60s' is no option", value);
+}
+
+/* ---- checks, before anything is started ---- */
+
+static int resolve_root(struct tf_config *config, struct tf_error *error)
+{
+    struct stat status;
+    if (config->root == NULL)
+        return tf_error_set(error, TF_ERR_USAGE, "no root; say --root DIR, or root: in the configuration");
+    char *real = realpath(config->root, NULL);
+    if (real == NULL)
+        return tf_error_system(error, "cannot serve %s", config->root);
+    free(config->root);
+    config->root = real;
+    if (stat(real, &status) != 0)
+        return tf_error_system(error, "cannot serve %s", real);
+    if (!S_ISDIR(status.st_mode))
+        return tf_error_set(error, TF_ERR_USAGE, "cannot serve %s: not a folder", real);
+    return TF_OK;
+}
+
+static int check_user(const struct tf_config *config, struct passwd **ret_user, struct tf_error *error)
+{
+    *ret_user = NULL;
+    if (config->user == NULL) {
+        if (geteuid() == 0)
+            fprintf(stderr, "terrafirma: serve: started as root: workers and builder stay root; "
+                            "name another user with --user\n");
+        return TF_OK;
+    }
+    *ret_user = getpwnam(config->user);
+    if (*ret_user == NULL)
+        return tf_error_set(error, TF_ERR_USAGE, "user: there is no user '%.60s'", config->user);
+    if (geteuid() != 0 && (*ret_user)->pw_uid != geteuid())
+        return tf_error_set(error, TF_ERR_USAGE, "user: only root can become '%.60s'", config->user);
+    return TF_OK;
+}
+
+static int make_cache(struct tf_config *config, const struct passwd *user, struct tf_error *error)
+{
+    bool const is_new = access(config->cache, F_OK) != 0;
+    int const result = tf_file_make_folders(config->cache, error);
+    if (result != TF_OK)
+        return result;
+    /* A folder that was there keeps its owner: it may hold more than ours. */
+    if (is_new && user != NULL && geteuid() == 0 && chown(config->cache, user->pw_uid, user->pw_gid) != 0)
+        return tf_error_system(error, "cannot give %s to %s", config->cache, config->user);
+    char *real = realpath(config->cache, NULL);
+    if (real == NULL)
+        return tf_error_system(error, "cannot use the cache %s", config->cache);
+    free(config->cache);
+    config->cache = real;
+    return TF_OK;
+}
+
+/* Connections and listeners of all workers pass through here, and children inherit the limit. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int serve(struct tf_config *config, struct tf_error *error)
+{
+    struct passwd *user;
+    int result = resolve_root(config, error);
+    if (result == TF_OK)
+        result = check_user(config, &user, error);
+    if (result == TF_OK)
+        result = tf_config_resolve_cache(config, error);
+    if (result == TF_OK)
+        result = make_cache(config, user, error);
+    if (result == TF_OK && config->listen_count == 0)
+        result = tf_config_set(config, "listen", TF_CONFIG_LISTEN_DEFAULT, error);
+    if (result != TF_OK)
+        return result;
+    if (config->workers == 0)
+        config->workers = tf_cpu_count();
+    raise_descriptor_limit();
+    return tf_supervisor_run(config, error);
+}
+
+static int run(const struct tf_command *command, int argc, char **argv)
+{
+    struct tf_config config;
+    struct tf_error error;
+    int status;
+    tf_config_init(&config);
+    if (tf_command_parse(command, argc, argv, &config, on_option, NULL, &status))
+        status = serve(&config, &error) == TF_OK ? TF_EXIT_OK : tf_fail("serve", &error);
+    tf_config_dispose(&config);
+    return status;
+}
+
+const struct tf_command tf_command_serve = {
+    .name = "serve",
+    .synopsis = "--root DIR [--cache DIR] [--listen HOST:PORT]… [--workers N] [--config FILE]",
+    .summary = "serve the functions of a synced folder over HTTP",
+    .details = "Every *.wasm file below DIR/SITE is compiled when it appears or changes, and answers requests whose\n"
+               "host is SITE; DIR/_default answers all other hosts. One line is printed when the server is ready.\n"
+               "SIGTERM or SIGINT stops it: requests in flight are answered first; a second signal ends it at once.\n",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .run = run,
+};

@@ -1,0 +1,337 @@
+/* The table of keys, and setting one of them from text. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "cli/config_internal.h"
+#include "sites/routes.h"
+
+/* clang-format off */
+#define TOP(key, of_kind, first, low, high, in, text, words) \
+    {.section = "", .name = #key, .kind = of_kind, .offset = offsetof(struct tf_config, key), .initial = first, \
+     .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
+#define SUB(in_section, key, of_kind, first, low, high, in, text, words) \
+    {.section = in_section, .name = #key, .kind = of_kind, .offset = offsetof(struct tf_config, key), \
+     .initial = first, .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
+
+static struct tf_key keys[] = {
+    TOP(root, TF_KEY_TEXT, 0, 0, 0, "", "none", "the synced folder; each folder in it is a site"),
+    TOP(cache, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where compiled functions are kept"),
+    TOP(listen, TF_KEY_LIST, 0, 0, 0, "", TF_CONFIG_LISTEN_DEFAULT, "HOST:PORT to serve on, at most 16"),
+    TOP(workers, TF_KEY_NUMBER, 0, 1, TF_WORKERS_MAX, "processes", "one per CPU", "worker processes"),
+    TOP(user, TF_KEY_TEXT, 0, 0, 0, "", "stay root", "whom workers and builder become when started as root"),
+    TOP(slice_us, TF_KEY_NUMBER, 1000, 100, 1000000, "us", NULL, "one turn of a function that computes"),
+    SUB("toolchain", wabt_prefix, TF_KEY_TEXT, 0, 0, 0, "", "what scripts/install-deps made", "folder that holds bin/wasm2c"),
+    SUB("toolchain", cc, TF_KEY_TEXT, 0, 0, 0, "", "gcc", "C compiler: gcc, clang, or a path below /usr"),
+    SUB("toolchain", cpu_level, TF_KEY_NUMBER, 2, 2, 4, "x86-64-vN", NULL, "what compiled functions may use"),
+    {.section = "toolchain", .name = "profile", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, profile),
+     .initial_text = "fast", .unit = "", .choices = {"fast", "strict"}, .what = "how literally the specification is taken"},
+    SUB("watcher", jobs, TF_KEY_NUMBER, 0, 1, 1024, "builds", "one per CPU", "builds at the same time"),
+    SUB("watcher", settle_ms, TF_KEY_NUMBER, 200, 10, 60000, "ms", NULL, "unchanged this long, a file that nobody was seen closing is built"),
+    SUB("watcher", rescan_s, TF_KEY_NUMBER, 60, 1, 86400, "s", NULL, "between two looks at everything"),
+#define X(key, first, low, high, in, words) \
+    {.section = "limits", .name = #key, .kind = TF_KEY_NUMBER, .offset = offsetof(struct tf_config, limits.key), \
+     .initial = first, .least = low, .most = high, .unit = in, .what = words},
+    TF_LIMIT_ROWS(X)
+#undef X
+};
+/* clang-format on */
+
+#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
+
+const struct tf_key *tf_config_keys(size_t *ret_count)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (keys[i].kind == TF_KEY_NUMBER && strcmp(keys[i].unit, "bytes") == 0)
+            keys[i].kind = TF_KEY_BYTES;
+    }
+    *ret_count = KEY_COUNT;
+    return keys;
+}
+
+static uint64_t *number_of(struct tf_config *config, const struct tf_key *key)
+{
+    return (uint64_t *)((char *)config + key->offset);
+}
+
+void tf_config_init(struct tf_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    size_t count;
+    const struct tf_key *table = tf_config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].kind == TF_KEY_NUMBER || table[i].kind == TF_KEY_BYTES)
+            *number_of(config, &table[i]) = table[i].initial;
+    }
+}
+
+void tf_config_clear_listen(struct tf_config *config)
+{
+    while (config->listen_count > 0)
+        free(config->listen[--config->listen_count]);
+}
+
+void tf_config_dispose(struct tf_config *config)
+{
+    tf_config_clear_listen(config);
+    free(config->root);
+    free(config->cache);
+    free(config->user);
+    free(config->wabt_prefix);
+    free(config->cc);
+    memset(config, 0, sizeof(*config));
+}
+
+/* ---- values ---- */
+
+static int wrong_number(const struct tf_key *key, const char *value, struct tf_error *error)
+{
+    char initial[32];
+    snprintf(initial, sizeof(initial), "%llu", (unsigned long long)key->initial);
+    return tf_error_set(error, TF_ERR_USAGE,
+                        "%s%s%s: '%.40s' is not allowed; a number from %llu to %llu %s%s, default %s", key->section,
+                        key->section[0] != '\0' ? "." : "", key->name, value,
+                        (unsigned long long)key->least, (unsigned long long)key->most, key->unit,
+                        key->kind == TF_KEY_BYTES ? " (suffixes K, M, G)" : "",
+                        key->initial_text != NULL ? key->initial_text : initial);
+}
+
+/* Decimal digits and perhaps a suffix: no sign, no space, no other base, nothing that overflows. */
+static bool parse_number(const char *text, bool may_have_suffix, uint64_t *ret_number)
+{
+    uint64_t number = 0, factor = 1;
+    if (*text < '0' || *text > '9')
+        return false;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        if (__builtin_mul_overflow(number, 10u, &number) ||
+            __builtin_add_overflow(number, (uint64_t)(*text - '0'), &number))
+            return false;
+    }
+    if (may_have_suffix && *text != '\0') {
+        factor = *text == 'K' ? 1ull << 10 : *text == 'M' ? 1ull << 20 : *text == 'G' ? 1ull << 30 : 0;
+        text++;
+    }
+    return factor != 0 && *text == '\0' && !__builtin_mul_overflow(number, factor, ret_number);
+}
+
+static int set_text(char **place, const char *value, struct tf_error *error)
+{
+    char *copy = strdup(value);
+    if (copy == NULL)
+        return tf_error_system(error, "no memory for the configuration");
+    free(*place);
+    *place = copy;
+    return TF_OK;
+}
+
+static int set_choice(struct tf_config *config, const struct tf_key *key, const char *value, struct tf_error *error)
+{
+    for (uint64_t i = 0; key->choices[i] != NULL; i++) {
+        if (strcmp(key->choices[i], value) == 0) {
+            *number_of(config, key) = i;
+            return TF_OK;
+        }
+    }
+    return tf_error_set(error, TF_ERR_USAGE, "%s.%s: '%.40s' is not allowed; %s or %s, default %s", key->section,
+                        key->name, value, key->choices[0], key->choices[1], key->initial_text);
+}
+
+static int set_value(struct tf_config *config, const struct tf_key *key, const char *value, struct tf_error *error)
+{
+    uint64_t number;
+    if (value[0] == '\0')
+        return tf_error_set(error, TF_ERR_USAGE, "%s%s%s: has no value; %s", key->section,
+                            key->section[0] != '\0' ? "." : "", key->name, key->what);
+    switch (key->kind) {
+    case TF_KEY_TEXT:
+        return set_text((char **)((char *)config + key->offset), value, error);
+    case TF_KEY_LIST:
+        if (config->listen_count == TF_CONFIG_LISTEN_MAX)
+            return tf_error_set(error, TF_ERR_USAGE, "listen: more than %d addresses", TF_CONFIG_LISTEN_MAX);
+        config->listen[config->listen_count] = NULL;
+        if (set_text(&config->listen[config->listen_count], value, error) != TF_OK)
+            return TF_ERR_SYSTEM;
+        config->listen_count++;
+        return TF_OK;
+    case TF_KEY_NUMBER:
+    case TF_KEY_BYTES:
+        if (!parse_number(value, key->kind == TF_KEY_BYTES, &number) || number < key->least || number > key->most)
+            return wrong_number(key, value, error);
+        *number_of(config, key) = number;
+        return TF_OK;
+    case TF_KEY_CHOICE:
+        return set_choice(config, key, value, error);
+    }
+    return TF_ERR_USAGE;
+}
+
+/* ---- names ---- */
+
+/* Edit distance, capped: for "did you mean". */
+static size_t distance(const char *a, const char *b)
+{
+    size_t const length_a = strlen(a), length_b = strlen(b);
+    size_t row[64];
+    if (length_a >= 64 || length_b >= 64)
+        return 64;
+    for (size_t j = 0; j <= length_b; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= length_a; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= length_b; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[length_b];
+}
+
+const struct tf_key *tf_config_find(const char *section, const char *name)
+{
+    size_t count;
+    const struct tf_key *table = tf_config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(table[i].section, section) == 0 && strcmp(table[i].name, name) == 0)
+            return &table[i];
+    }
+    return NULL;
+}
+
+const char *tf_config_nearest(const char *section, const char *name)
+{
+    size_t count, best = 4;
+    const struct tf_key *table = tf_config_keys(&count);
+    const char *nearest = NULL;
+    for (size_t i = 0; i < count; i++) {
+        size_t const d = strcmp(table[i].section, section) == 0 ? distance(table[i].name, name) : best;
+        if (d < best) {
+            best = d;
+            nearest = table[i].name;
+        }
+    }
+    return nearest;
+}
+
+int tf_config_assign(struct tf_config *config, const char *section, const char *name, const char *value,
+                     struct tf_error *error)
+{
+    const struct tf_key *key = tf_config_find(section, name);
+    if (key != NULL)
+        return set_value(config, key, value, error);
+    const char *nearest = tf_config_nearest(section, name);
+    return tf_error_set(error, TF_ERR_USAGE, "unknown key '%.60s'%s%s; %s%s%sdocs/configuration.md lists all keys",
+                        name, section[0] != '\0' ? " in " : "", section, nearest != NULL ? "perhaps '" : "",
+                        nearest != NULL ? nearest : "", nearest != NULL ? "' was meant; " : "");
+}
+
+int tf_config_set(struct tf_config *config, const char *key, const char *value, struct tf_error *error)
+{
+    const char *dot = strchr(key, '.');
+    char section[32] = "";
+    size_t const length = dot == NULL ? 0 : (size_t)(dot - key);
+    if (length >= sizeof(section))
+        return tf_error_set(error, TF_ERR_USAGE, "unknown key '%.60s'; docs/configuration.md lists all keys", key);
+    memcpy(section, key, length);
+    section[length] = '\0';
+    return tf_config_assign(config, section, dot == NULL ? key : dot + 1, value, error);
+}
+
+/* ---- for others ---- */
+
+static void write_text(struct tf_buffer *yaml, const char *text)
+{
+    tf_buffer_append_byte(yaml, '"');
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\')
+            tf_buffer_printf(yaml, "\\%c", *p);
+        else if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            tf_buffer_printf(yaml, "\\x%02x", (unsigned char)*p);
+        else
+            tf_buffer_append(yaml, p, 1);
+    }
+    tf_buffer_append_text(yaml, "\"\n");
+}
+
+static void write_key(const struct tf_config *config, const struct tf_key *key, struct tf_buffer *yaml)
+{
+    const char *indent = key->section[0] != '\0' ? "  " : "";
+    const char *text;
+    uint64_t number;
+    switch (key->kind) {
+    case TF_KEY_TEXT:
+        memcpy(&text, (const char *)config + key->offset, sizeof(text));
+        if (text != NULL && strcmp(key->name, "root") != 0 && strcmp(key->name, "cache") != 0) {
+            tf_buffer_printf(yaml, "%s%s: ", indent, key->name);
+            write_text(yaml, text);
+        }
+        return;
+    case TF_KEY_LIST:
+        tf_buffer_printf(yaml, "%s:%s\n", key->name, config->listen_count == 0 ? " []" : "");
+        for (size_t i = 0; i < config->listen_count; i++) {
+            tf_buffer_append_text(yaml, "  - ");
+            write_text(yaml, config->listen[i]);
+        }
+        return;
+    case TF_KEY_NUMBER:
+    case TF_KEY_BYTES:
+    case TF_KEY_CHOICE:
+        memcpy(&number, (const char *)config + key->offset, sizeof(number));
+        if (key->kind == TF_KEY_CHOICE)
+            tf_buffer_printf(yaml, "%s%s: %s\n", indent, key->name, key->choices[number]);
+        else if (number >= key->least) /* 0 for "one per CPU" is said by silence */
+            tf_buffer_printf(yaml, "%s%s: %llu\n", indent, key->name, (unsigned long long)number);
+        return;
+    }
+}
+
+void tf_config_write(const struct tf_config *config, struct tf_buffer *yaml)
+{
+    size_t count;
+    const struct tf_key *table = tf_config_keys(&count);
+    const char *section = "";
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(table[i].section, section) != 0)
+            tf_buffer_printf(yaml, "%s:\n", table[i].section);
+        section = table[i].section;
+        write_key(config, &table[i], yaml);
+    }
+}
+
+struct tf_compiler_config tf_config_compiler(const struct tf_config *config)
+{
+    return (struct tf_compiler_config){.wabt_prefix = config->wabt_prefix,
+                                       .cc = config->cc,
+                                       .cpu_level = (uint32_t)config->cpu_level,
+                                       .profile = (enum tf_profile)config->profile,
+                                       .limits = config->limits};
+}
+
+char *tf_config_cache_default(void)
+{
+    const char *said = getenv("TERRAFIRMA_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *path = NULL;
+    if (said != NULL && said[0] != '\0')
+        return strdup(said);
+    if (geteuid() == 0)
+        return strdup("/var/cache/terrafirma");
+    if (xdg != NULL && xdg[0] == '/')
+        return asprintf(&path, "%s/terrafirma", xdg) < 0 ? NULL : path;
+    if (home != NULL && home[0] == '/')
+        return asprintf(&path, "%s/.cache/terrafirma", home) < 0 ? NULL : path;
+    return NULL;
+}
+
+int tf_config_resolve_cache(struct tf_config *config, struct tf_error *error)
+{
+    if (config->cache == NULL)
+        config->cache = tf_config_cache_default();
+    if (config->cache == NULL)
+        return tf_error_set(error, TF_ERR_USAGE, "no folder for the cache is known; say --cache DIR or set HOME");
+    return TF_OK;
+}

@@ -1,0 +1,85 @@
+/*
+ * The configuration: one table of keys, filled from a YAML file, then from the command line.
+ *
+ * docs/configuration.md describes the keys; the table below is what the parser, the checks and that document's test
+ * read. Not thread-safe.
+ */
+#ifndef TF_CLI_CONFIG_H
+#define TF_CLI_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "compiler/compiler.h"
+#include <terrafirma/error.h>
+#include <terrafirma/limits.h>
+
+#define TF_CONFIG_LISTEN_MAX 16
+#define TF_CONFIG_LISTEN_DEFAULT "127.0.0.1:8080"
+
+struct tf_config {
+    char *root;  /* NULL: not said */
+    char *cache; /* NULL: tf_config_cache_default */
+    char *user;  /* NULL: stay who we are */
+    char *listen[TF_CONFIG_LISTEN_MAX];
+    size_t listen_count;
+    uint64_t workers; /* 0: one per CPU */
+    uint64_t slice_us;
+    char *wabt_prefix, *cc; /* NULL: the compiler's own default */
+    uint64_t cpu_level;
+    uint64_t profile; /* enum tf_profile */
+    uint64_t jobs;    /* 0: one per CPU */
+    uint64_t settle_ms, rescan_s;
+    struct tf_limits limits;
+};
+
+enum tf_key_kind {
+    TF_KEY_TEXT,
+    TF_KEY_LIST,   /* of texts: a YAML sequence, or a single text */
+    TF_KEY_NUMBER,
+    TF_KEY_BYTES,  /* a number with an optional suffix K, M or G (1024, 1024², 1024³) */
+    TF_KEY_CHOICE, /* one of `choices`; stored as its index */
+};
+
+struct tf_key {
+    const char *section; /* "" at the top */
+    const char *name;
+    enum tf_key_kind kind;
+    size_t offset; /* in struct tf_config */
+    uint64_t initial, least, most; /* of numbers */
+    const char *unit;
+    const char *initial_text; /* where the default is no plain number; else NULL */
+    const char *choices[4];   /* NULL-terminated */
+    const char *what;
+};
+
+/* All keys, in the order of the document. Static storage. */
+const struct tf_key *tf_config_keys(size_t *ret_count);
+
+/* All defaults. */
+void tf_config_init(struct tf_config *config);
+void tf_config_dispose(struct tf_config *config);
+/* What the file says replaces what the configuration holds. Errors: USAGE ("FILE:LINE:COLUMN: what; what is allowed"),
+ * SYSTEM, NOT_FOUND, LIMIT. After an error the configuration is good for nothing but disposal. */
+int tf_config_load(struct tf_config *config, const char *path, struct tf_error *error);
+/* The same for bytes at hand; `name` is used in messages. */
+int tf_config_parse(struct tf_config *config, const char *name, const void *bytes, size_t length,
+                    struct tf_error *error);
+/* Sets one key from text, as "workers" or "limits.wall_ms"; a list key gets one more entry. Errors: USAGE. */
+int tf_config_set(struct tf_config *config, const char *key, const char *value, struct tf_error *error);
+/* Empties a list key. */
+void tf_config_clear_listen(struct tf_config *config);
+/* As YAML that tf_config_parse reads, without root and cache, whose bytes may be no text. */
+void tf_config_write(const struct tf_config *config, struct tf_buffer *yaml);
+
+/* Everything the compiler wants; pointers stay the configuration's. */
+struct tf_compiler_config tf_config_compiler(const struct tf_config *config);
+/* $TERRAFIRMA_CACHE, else /var/cache/terrafirma for root, else $XDG_CACHE_HOME/terrafirma, else
+ * ~/.cache/terrafirma; owned by the caller. NULL: none of these is known. */
+char *tf_config_cache_default(void);
+/* Fills `cache` where the configuration does not say. Errors: USAGE. */
+int tf_config_resolve_cache(struct tf_config *config, struct tf_error *error);
+
+#endif

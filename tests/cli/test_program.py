@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""The program's surface: help, usage errors and their exit statuses. Usage: test_program.py PROGRAM"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else ""
+COMMANDS = ("serve", "build", "prebuild", "run", "inspect", "status")
+
+
+def run(*arguments, **environment):
+    env = {name: value for name, value in os.environ.items() if name not in ("TERRAFIRMA_CACHE", "XDG_CACHE_HOME")}
+    env.update(environment)
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False, env=env,
+                          stdin=subprocess.DEVNULL)
+
+
+class Help(unittest.TestCase):
+    def test_of_the_program(self):
+        for arguments in (["--help"], ["-h"], ["help"]):
+            result = run(*arguments)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            for command in COMMANDS:
+                self.assertIn("  " + command + " ", result.stdout)
+            self.assertNotIn("_worker", result.stdout)
+
+    def test_of_each_command(self):
+        for command in COMMANDS:
+            for arguments in ([command, "--help"], [command, "-h"], ["help", command]):
+                result = run(*arguments)
+                self.assertEqual((result.returncode, result.stderr), (0, ""), arguments)
+                self.assertIn("usage: terrafirma " + command, result.stdout)
+                for option in ("--cache", "--config", "--set", "--help"):
+                    self.assertIn("  " + option, result.stdout)
+
+    def test_lines_fit_a_screen(self):
+        for arguments in [["--help"]] + [[command, "--help"] for command in COMMANDS]:
+            for line in run(*arguments).stdout.split("\n"):
+                self.assertLessEqual(len(line), 130, line)
+
+    def test_version(self):
+        result = run("--version")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stdout, r"^terrafirma \d+\.\d+\.\d+\n$")
+
+
+class WrongUse(unittest.TestCase):
+    def wrong(self, says, *arguments, **environment):
+        result = run(*arguments, **environment)
+        self.assertEqual(result.returncode, 2, (arguments, result))
+        self.assertEqual(result.stdout, "")
+        self.assertIn(says, result.stderr)
+        if arguments:
+            self.assertTrue(result.stderr.startswith("terrafirma: "), result.stderr)
+            self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+
+    def test_commands(self):
+        self.wrong("usage: terrafirma COMMAND")
+        self.wrong("'frobnicate': no such command", "frobnicate")
+        self.wrong("'frobnicate': no such command", "help", "frobnicate")
+        self.wrong("for terrafirma serve", "_worker")
+        self.wrong("for terrafirma serve", "_builder")
+
+    def test_options(self):
+        for command in COMMANDS:
+            self.wrong("unknown option '--nonsense'", command, "--nonsense")
+            self.wrong("--cache wants DIR", command, "--cache")
+            self.wrong("is not KEY=VALUE", command, "--set", "limits.wall_ms")
+            self.wrong("unknown key 'wal_ms' in limits; perhaps 'wall_ms'", command, "--set", "limits.wal_ms=1")
+            self.wrong("from 1 to 3600000 ms", command, "--set", "limits.wall_ms=0")
+            self.wrong("terrafirma %s --help" % command, command, "--nonsense=1")
+        self.wrong("takes no value", "status", "--json=yes")
+        self.wrong("cannot read the configuration", "status", "--config", "/no/such/file")
+
+    def test_arguments(self):
+        for command in ("build", "prebuild", "run", "inspect"):
+            self.wrong("wants a", command)
+            self.wrong("at a time" if command != "build" else "one file", command, "a", "b")
+        self.wrong("'x' is no option", "serve", "x")
+        self.wrong("'x' is no option", "status", "x")
+        self.wrong("is not 'Name: value'", "run", "x.wasm", "--header", "nocolon")
+        self.wrong("no line breaks", "run", "x.wasm", "--header", "a: b\r\nc: d")
+        self.wrong("does not begin with /", "run", "x.wasm", "--path", "x")
+
+    def test_serve(self):
+        self.wrong("no root; say --root DIR", "serve")
+        with tempfile.TemporaryDirectory() as folder:
+            cache = os.path.join(folder, "cache")
+            basis = ("serve", "--root", folder, "--cache", cache)
+            self.wrong_last("HOST:PORT", *basis, "--listen", "nowhere")
+            self.wrong("from 1 to 256", *basis, "--workers", "0")
+            self.wrong_last("there is no user", *basis, "--user", "no-such-user-here")
+            file = os.path.join(folder, "file")
+            with open(file, "w", encoding="utf-8"):
+                pass
+            self.wrong("not a folder", "serve", "--root", file, "--cache", cache)
+            with open(file, "w", encoding="utf-8") as stream:
+                stream.write("workers: 1\nlimits:\n  wall_ms: fast\n")
+            self.wrong(file + ":3:12: limits.wall_ms: 'fast' is not allowed", *basis, "--config", file)
+
+    def wrong_last(self, says, *arguments):
+        """As wrong(); started as root, serve says one line more, first."""
+        result = run(*arguments)
+        self.assertEqual(result.returncode, 2, result)
+        self.assertIn(says, result.stderr.rstrip("\n").split("\n")[-1])
+
+
+class Failures(unittest.TestCase):
+    def failed(self, says, *arguments, **environment):
+        result = run(*arguments, **environment)
+        self.assertEqual(result.returncode, 1, result)
+        self.assertIn(says, result.stderr)
+
+    def test_missing_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            missing = os.path.join(folder, "missing")
+            cache = ("--cache", os.path.join(folder, "cache"))
+            for command in ("build", "run", "inspect"):
+                self.failed("missing: No such file", command, missing, *cache)
+            self.failed("missing: No such file", "prebuild", missing, *cache)
+            self.failed("missing: No such file", "serve", "--root", missing, *cache)
+            self.failed("no cache folder", "inspect", "0" * 64, *cache)
+
+    def test_status_without_a_builder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.failed("knows no builder", "status", "--cache", os.path.join(folder, "cache"))
+            self.failed("knows no builder", "status", TERRAFIRMA_CACHE=os.path.join(folder, "cache"))
+
+
+class Status(unittest.TestCase):
+    """The report is written by hand: what a builder writes is tested with the builder."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.cache = os.path.join(self.folder.name, "cache")
+        self.report = {"root": "/srv/root", "generation": 7, "updated": "2024-01-02T03:04:05.678Z", "functions": [
+            {"site": "b.example", "path": "x.wasm", "state": "live", "key": "00", "version": "0123456789ab",
+             "build_id": "0011223344556677", "source_bytes": 10, "built_at": "2024-01-02T03:04:05.678Z", "build_ms": 5,
+             "error": {"code": "refused", "text": "import \u001b[2Jenv.x is unknown", "at": "2024-01-02T03:05:05.678Z",
+                       "source_sha256": None}},
+            {"site": "a.example", "path": "y.wasm", "state": "building", "key": None, "version": None,
+             "build_id": "0011223344556678", "source_bytes": 0, "built_at": None, "build_ms": 0, "error": None}]}
+        roots = os.path.join(self.cache, "roots", "0123456789abcdef")
+        os.makedirs(roots)
+        with open(os.path.join(roots, "status.json"), "w", encoding="utf-8") as stream:
+            json.dump(self.report, stream)
+
+    def test_table(self):
+        result = run("status", "--cache", self.cache)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        lines = result.stdout.split("\n")
+        self.assertIn("root /srv/root, generation 7", lines[0])
+        self.assertIn("builder not running", lines[0])
+        self.assertTrue(lines[2].startswith("building ") and lines[2].endswith("a.example/y.wasm"), lines)
+        self.assertTrue(lines[3].startswith("live      0123456789ab 2024-01-02T03:04:05"), lines)
+        self.assertIn("refused: import \\x1b[2Jenv.x is unknown (build 0011223344556677", lines[4])
+
+    def test_json(self):
+        result = run("status", "--cache", self.cache, "--json")
+        self.assertEqual(json.loads(result.stdout), self.report)
+
+    def test_other_root(self):
+        result = run("status", "--cache", self.cache, "--root", self.folder.name)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no builder has watched it", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
