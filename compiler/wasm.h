@@ -36,7 +36,7 @@ struct tf_wasm_bytes { /* points into the source */
 
 struct tf_wasm_func_type {
     uint32_t param_count, result_count;
-    const uint8_t *params;  /* enum tf_wasm_type, owned by the module */
+    const uint8_t *params;  /* enum tf_wasm_type, into the source */
     const uint8_t *results;
 };
 
@@ -44,7 +44,7 @@ struct tf_wasm_table {
     uint8_t type; /* TF_WASM_FUNCREF or TF_WASM_EXTERNREF */
     bool has_max;
     bool changeable; /* some table.set/grow/fill/copy(dest)/init of a body names it */
-    uint32_t min, max;
+    uint32_t min, max; /* max: UINT32_MAX where none is declared */
 };
 
 struct tf_wasm_import {
@@ -70,7 +70,7 @@ struct tf_wasm_module {
     struct tf_wasm_table *tables;
     struct tf_wasm_export *exports;
     bool has_memory, memory_has_max;
-    uint32_t memory_min, memory_max; /* pages */
+    uint32_t memory_min, memory_max; /* pages; max: 65536 where none is declared */
     bool has_start;
     uint32_t start_func;
     bool uses_simd;
@@ -95,8 +95,9 @@ int tf_wasm_read(const uint8_t *source, size_t source_bytes, const struct tf_lim
 void tf_wasm_destroy(struct tf_wasm_module **module);
 
 /* Decides the world and fills the fields above: every import is a row of worlds.h of the same kind and full type; the
- * entry has its exact type; no memory, table or global is imported; allocator exports, where present, have their exact
- * types (another type: ignored, not refused); a minimum memory within limits. Errors: REFUSED (names the import or
+ * entry (and _initialize, where there is one) has its exact type; no memory, table or global is imported; allocator
+ * exports, where present, have their exact types (another type, or an imported function: ignored, not refused); minimum
+ * memory and tables within limits. Errors: REFUSED (names the import or
  * export, escaped to printable ASCII, and the type found and wanted), LIMIT. */
 int tf_wasm_judge(struct tf_wasm_module *module, const struct tf_limits *limits, struct tf_error *error);
 
@@ -110,7 +111,8 @@ int tf_wasm_judge_test_world(struct tf_wasm_module *module, const struct tf_limi
  * export index); constant expressions folded to a single constant; active data segments made empty passive ones where
  * bulk instructions name data segments, else dropped, their bytes written to `image` (zero-extended to a multiple of
  * 4096, trailing zero pages cut). The same module up to names and custom sections gives the same bytes.
- * Errors: REFUSED (an active segment does not fit: the module could never start), LIMIT. */
+ * Both buffers are empty before. Errors: REFUSED (an active segment does not fit: the module could never start), LIMIT
+ * (a buffer's maximum), USAGE (not judged yet). */
 int tf_wasm_canonicalise(const struct tf_wasm_module *module, struct tf_buffer *canonical, struct tf_buffer *image,
                          struct tf_error *error);
 
