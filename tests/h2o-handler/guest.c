@@ -1,6 +1,6 @@
 /*
- * Artifacts written by hand, one object per behaviour (GUEST names it): what the worker's tests put into a cache, so that
- * they need no compiler. Plays by the rules of compiled code.
+ * Artifacts written by hand, one object per behaviour (GUEST names it): what the worker's tests put into a cache, so
+ * that they need no compiler. Plays by the rules of compiled code.
  */
 #include <stddef.h>
 #include <stdint.h>

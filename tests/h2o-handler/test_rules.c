@@ -111,8 +111,10 @@ static void types(void)
 {
     CHECK(strcmp(type_of("a/index.html"), "text/html; charset=utf-8") == 0);
     CHECK(strcmp(type_of("A.PNG"), "image/png") == 0 && strcmp(type_of("a.tar.gz"), "application/gzip") == 0);
-    CHECK(strcmp(type_of("x.c"), "text/plain; charset=utf-8") == 0 && strcmp(type_of("x.json"), "application/json") == 0);
-    static const char *const unknown[] = {"", "html", "a.b/html", "a.", "a.unknown", "a.htmlhtmlhtmlhtml", "a.ht", "a.cx"};
+    CHECK(strcmp(type_of("x.c"), "text/plain; charset=utf-8") == 0);
+    CHECK(strcmp(type_of("x.json"), "application/json") == 0);
+    static const char *const unknown[] = {"",          "html",               "a.b/html", "a.",
+                                          "a.unknown", "a.htmlhtmlhtmlhtml", "a.ht",     "a.cx"};
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         CHECK_MESSAGE(strcmp(type_of(unknown[i]), "application/octet-stream") == 0, "%s", unknown[i]);
 }

@@ -1,104 +1,13 @@
 """A worker on artifacts made by hand: routes, loading, queues, what clients may do to it, and its end."""
 import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from e2e import Connection, free_port  # noqa: E402
-
-DRIVER = os.environ["TF_WORKER_DRIVER"]
-GUESTS = os.environ["TF_WORKER_GUESTS"]
-PATIENCE = 30
-
-
-class Worker:
-    def __init__(self, **limits):
-        self.folder = tempfile.mkdtemp(prefix="tf-worker-")
-        self.root, self.cache = os.path.join(self.folder, "root"), os.path.join(self.folder, "cache")
-        os.makedirs(os.path.join(self.root, "_default"))
-        os.makedirs(self.cache)
-        self.port = free_port()
-        self.generation = 0
-        self.keys = {}
-        self.log = open(os.path.join(self.folder, "log"), "w+b")
-        self.driver = subprocess.Popen(
-            [DRIVER, self.root, self.cache, str(self.port), *("%s=%s" % item for item in limits.items())],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
-
-    def close(self):
-        self.driver.stdin.close()
-        self.driver.wait(PATIENCE)
-        self.driver.stdout.close()
-        self.log.close()
-        shutil.rmtree(self.folder)
-
-    def tell(self, *lines):
-        self.driver.stdin.write("".join(line + "\n" for line in lines))
-        self.driver.stdin.flush()
-        answer = self.driver.stdout.readline().strip()
-        if not answer:
-            raise AssertionError("the driver ended:\n" + self.log_text())
-        return answer
-
-    def log_text(self):
-        with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-
-    def key(self, guest):
-        if guest not in self.keys:
-            self.keys[guest] = self.tell("put %s/handler_guest_%s.so" % (GUESTS, guest))
-        return self.keys[guest]
-
-    def publish(self, sites, wait=True):
-        """sites: {site: {path: guest, or a state, or (state, key)}}"""
-        lines = []
-        for site, functions in sites.items():
-            lines.append("site " + site)
-            for path, what in functions.items():
-                if isinstance(what, tuple):
-                    lines.append("function %s %s %s" % (*what, path))
-                elif what in ("building", "failed", "refused"):
-                    lines.append("function %s - %s" % (what, path))
-                else:
-                    lines.append("function live %s %s" % (self.key(what), path))
-        self.generation += 1
-        self.tell("publish %d" % self.generation, *lines, ".")
-        if wait:
-            self.until(lambda: int(self.tell("ack")) == self.generation, "generation %d" % self.generation)
-
-    def serve(self, **functions):
-        """Keyword arguments: function name = guest, all on the default site."""
-        self.publish({"_default": {name + ".wasm": guest for name, guest in functions.items()}})
-
-    def until(self, condition, what):
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                raise AssertionError("never: " + what + "\n" + self.log_text())
-            time.sleep(0.01)
-
-    def connect(self, **arguments):
-        return Connection(self.port, timeout=PATIENCE, **arguments)
-
-    def ask(self, path, **arguments):
-        with self.connect() as connection:
-            return connection.ask(path, **arguments)
-
-    def maps(self):
-        with open("/proc/%s/maps" % self.tell("pid"), encoding="utf-8") as stream:
-            return stream.read()
-
-    def stop(self):
-        return int(self.tell("stop"))
-
+from worker import PATIENCE, Worker
 
 class Case(unittest.TestCase):
     def worker(self, **limits):
@@ -124,7 +33,8 @@ class Functions(Case):
         self.assertEqual(worker.ask("/one").body, b"one")
         self.assertEqual(worker.ask("/one.wasm/more?q=1").body, b"one")
         for raw, seen in (("/path.wasm?", "/path.wasm?"), ("/path.wasm/a%2fb/../c?d", "/path.wasm/a%2fb/../c?d"),
-                          ("/path?x={}`|", "/path?x={}`|"), ("/path.wasm/{}`\"<>?\"<>", "/path.wasm/%7B%7D%60%22%3C%3E?%22%3C%3E"),
+                          ("/path?x={}`|", "/path?x={}`|"),
+                          ("/path.wasm/{}`\"<>?\"<>", "/path.wasm/%7B%7D%60%22%3C%3E?%22%3C%3E"),
                           ("/path.wasm/\xc3\xbc", "/path.wasm/%C3%BC")):
             self.assertEqual(worker.ask(raw).body.decode(), seen)
         body = os.urandom(100000)
@@ -200,7 +110,8 @@ class Functions(Case):
         worker = self.worker()
         worker.serve(says="says")
         worker.ask("/says.wasm")
-        worker.until(lambda: "_default/says.wasm: debug: a line\\nwith \\x1b[2J in it\n" in worker.log_text(), "the line")
+        worker.until(lambda: "_default/says.wasm: debug: a line\\nwith \\x1b[2J in it\n" in worker.log_text(),
+                     "the line")
 
 
 class Loading(Case):
@@ -383,7 +294,8 @@ class Files(Case):
             self.assertEqual(response.header("x-content-type-options"), "nosniff")
             etag = response.header("etag")
             self.assertEqual(connection.ask("/data.bin", headers=[("If-None-Match", etag)]).status, 304)
-            for first, last in ((0, 0), (262143, 262145), (1 << 20, (1 << 20) + 600000), (len(data) - 1, len(data) - 1)):
+            for first, last in ((0, 0), (262143, 262145), (1 << 20, (1 << 20) + 600000),
+                                (len(data) - 1, len(data) - 1)):
                 response = connection.ask("/data.bin", headers=[("Range", "bytes=%d-%d" % (first, last))])
                 self.assertEqual((response.status, response.body == data[first:last + 1]), (206, True))
             response = connection.ask("/data.bin", headers=[("Range", "bytes=%d-" % len(data))])
@@ -543,6 +455,7 @@ class Life(Case):
         with open(os.path.join(worker.root, "_default", "file.bin"), "wb") as stream:
             stream.write(b"x" * 300000)
         sizes = []
+        sanitized = "libasan" in worker.maps() # keeps what was freed
         for _ in range(4):
             for guest in ("one", "two") * 5:
                 worker.serve(f=guest, trap="trap", spin="spin")
@@ -552,7 +465,8 @@ class Life(Case):
                             connection.ask(path)
             with open("/proc/%s/statm" % worker.tell("pid"), encoding="ascii") as stream:
                 sizes.append(int(stream.read().split()[1]))
-        self.assertLess(sizes[-1] - sizes[1], 1000, sizes) # pages
+        if not sanitized:
+            self.assertLess(sizes[-1] - sizes[1], 1000, sizes) # pages
         self.assertEqual(worker.stop(), 0)
 
 

@@ -1,0 +1,95 @@
+"""A worker process with the test in the builder's place: worker_driver.c does what needs C."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from e2e import Connection, free_port  # noqa: E402
+
+DRIVER = os.environ["TF_WORKER_DRIVER"]
+GUESTS = os.environ["TF_WORKER_GUESTS"]
+PATIENCE = 30
+
+
+class Worker:
+    def __init__(self, **limits):
+        self.folder = tempfile.mkdtemp(prefix="tf-worker-")
+        self.root, self.cache = os.path.join(self.folder, "root"), os.path.join(self.folder, "cache")
+        os.makedirs(os.path.join(self.root, "_default"))
+        os.makedirs(self.cache)
+        self.port = free_port()
+        self.generation = 0
+        self.keys = {}
+        self.log = open(os.path.join(self.folder, "log"), "w+b")
+        self.driver = subprocess.Popen(
+            [DRIVER, self.root, self.cache, str(self.port), *("%s=%s" % item for item in limits.items())],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+
+    def close(self):
+        self.driver.stdin.close()
+        self.driver.wait(PATIENCE)
+        self.driver.stdout.close()
+        self.log.close()
+        shutil.rmtree(self.folder)
+
+    def tell(self, *lines):
+        self.driver.stdin.write("".join(line + "\n" for line in lines))
+        self.driver.stdin.flush()
+        answer = self.driver.stdout.readline().strip()
+        if not answer:
+            raise AssertionError("the driver ended:\n" + self.log_text())
+        return answer
+
+    def log_text(self):
+        with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+
+    def key(self, guest):
+        if guest not in self.keys:
+            self.keys[guest] = self.tell("put %s/handler_guest_%s.so" % (GUESTS, guest))
+        return self.keys[guest]
+
+    def publish(self, sites, wait=True):
+        """sites: {site: {path: guest, or a state, or (state, key)}}"""
+        lines = []
+        for site, functions in sites.items():
+            lines.append("site " + site)
+            for path, what in functions.items():
+                if isinstance(what, tuple):
+                    lines.append("function %s %s %s" % (*what, path))
+                elif what in ("building", "failed", "refused"):
+                    lines.append("function %s - %s" % (what, path))
+                else:
+                    lines.append("function live %s %s" % (self.key(what), path))
+        self.generation += 1
+        self.tell("publish %d" % self.generation, *lines, ".")
+        if wait:
+            self.until(lambda: int(self.tell("ack")) == self.generation, "generation %d" % self.generation)
+
+    def serve(self, **functions):
+        """Keyword arguments: function name = guest, all on the default site."""
+        self.publish({"_default": {name + ".wasm": guest for name, guest in functions.items()}})
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError("never: " + what + "\n" + self.log_text())
+            time.sleep(0.01)
+
+    def connect(self, **arguments):
+        return Connection(self.port, timeout=PATIENCE, **arguments)
+
+    def ask(self, path, **arguments):
+        with self.connect() as connection:
+            return connection.ask(path, **arguments)
+
+    def maps(self):
+        with open("/proc/%s/maps" % self.tell("pid"), encoding="utf-8") as stream:
+            return stream.read()
+
+    def stop(self):
+        return int(self.tell("stop"))
