@@ -243,6 +243,19 @@ static void start_trap(void *instance)
     TRAP(TF_TRAP_INTEGER_OVERFLOW);
 }
 
+/* In a world of the test's own: row 0 parks for as many ms as it is given and returns what it was woken with. */
+static void run_park(void *instance)
+{
+    struct instance *const self = instance;
+    uint32_t (*const sleep_ms)(void *, uint32_t) = (uint32_t(*)(void *, uint32_t))HEADER(instance)->host->rows[0];
+    for (uint32_t i = 1; i <= 3; i++)
+        if (sleep_ms(HEADER(instance), i) != i + 1000)
+            TRAP(TF_TRAP_UNREACHABLE);
+    MEMORY(instance)[100] = 1;
+    if (self->calls++ != 0)
+        TRAP(TF_TRAP_UNREACHABLE);
+}
+
 #define MODULE(symbol, function, start_function, flag_bits, reach)                                                     \
     const struct tf_abi_module symbol = {                                                                              \
         .magic = TF_ABI_MAGIC,                                                                                         \
@@ -284,3 +297,4 @@ MODULE(fake_compute, run_compute, NULL, 0, 8);
 MODULE(fake_after_start, run_after_start, start_state, TF_ABI_START_SNAPSHOT, 8);
 MODULE(fake_after_start_each, run_after_start, start_state, 0, 8);
 MODULE(fake_start_trap, run_return, start_trap, TF_ABI_START_SNAPSHOT, 8);
+MODULE(fake_park, run_park, NULL, 0, 8);

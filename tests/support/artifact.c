@@ -25,6 +25,7 @@ int tf_artifact_open(struct tf_error *error)
 {
     struct tf_compiler_config config = {.limits = TF_LIMITS_DEFAULT};
     config.limits.memory_pages = 65536;
+    config.child_program = TF_CHILD_PROGRAM;
     if (mkdtemp(folder) == NULL)
         return tf_error_system(error, "making %s", folder);
     int const failed = tf_compiler_create(&config, &compiler, error);

@@ -1,0 +1,123 @@
+/*
+ * Nothing of a request is visible to the next: a guest that changes everything it can at random (leak.wat) and ends in
+ * every way there is, and after each the whole state that the next request would start from, compared bit by bit with the
+ * function's snapshot.
+ *
+ *     test_leak [ROUNDS]
+ */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "runtime/internal.h"
+#include "tests/check.h"
+#include "tests/support/artifact.h"
+
+#define LIVE 5u /* guests of the function that are under way at once */
+
+static const struct tf_request request = {.method = {"GET", 3}, .path = {"/", 1}};
+static struct tf_runtime *runtime;
+static struct tf_function *function;
+static uint64_t endings[16];
+
+static bool memory_is_fresh(const struct tf_slot *slot)
+{
+    static uint8_t const zeros[TF_HOST_PAGE_BYTES];
+    for (uint64_t at = 0; at < slot->accessible_bytes; at += TF_HOST_PAGE_BYTES) {
+        uint8_t const *const expected = at < function->image_bytes ? function->image + at : zeros;
+        if (memcmp(slot->memory + at, expected, TF_HOST_PAGE_BYTES) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Instance bytes, but for the pointers that a slot has of its own. */
+static bool instance_is_fresh(const struct tf_slot *slot)
+{
+    struct tf_abi_module const *const abi = function->source.abi;
+    static uint8_t copy[65536];
+    CHECK(abi->instance_bytes <= sizeof(copy));
+    memcpy(copy, slot->instance, abi->instance_bytes);
+    if (abi->import_offset != TF_ABI_NO_OFFSET) {
+        CHECK(*(void **)(copy + abi->import_offset) == slot->header);
+        memcpy(copy + abi->import_offset, function->instance + abi->import_offset, sizeof(void *));
+    }
+    for (uint32_t i = 0; i < abi->table_count; i++) {
+        uint64_t const offset = abi->tables[i].instance_offset;
+        struct tf_abi_table *const table = (struct tf_abi_table *)(copy + offset);
+        if (table->size != function->table_sizes[i] ||
+            memcmp(table->data, function->tables[i], (uint64_t)table->size * abi->tables[i].entry_bytes) != 0)
+            return false;
+        table->data = ((struct tf_abi_table *)(function->instance + offset))->data;
+    }
+    return memcmp(copy, function->instance, abi->instance_bytes) == 0;
+}
+
+static struct tf_guest *start(void)
+{
+    struct tf_guest *guest = NULL;
+    struct tf_error error = {0};
+    CHECK_MESSAGE(tf_guest_start(function, &request, NULL, &guest, &error) == 0, "%s", error.text);
+    if (guest == NULL)
+        exit(1);
+    if (!memory_is_fresh(guest->slot) || !instance_is_fresh(guest->slot)) {
+        CHECK(memory_is_fresh(guest->slot));
+        CHECK(instance_is_fresh(guest->slot));
+        exit(1);
+    }
+    CHECK(!guest->terrarium.status_set && guest->terrarium.header_count == 0 && guest->terrarium.body.length == 0);
+    return guest;
+}
+
+static void test_leak(unsigned long rounds)
+{
+    struct tf_guest *live[LIVE] = {NULL};
+    for (unsigned long round = 0; round < rounds && tf_check_failures == 0;) {
+        unsigned const i = (unsigned)rand() % LIVE;
+        if (live[i] == NULL) {
+            live[i] = start();
+            continue;
+        }
+        enum tf_outcome const outcome = tf_guest_resume(live[i]);
+        bool const client_gone = rand() % 8 == 0;
+        if (outcome == TF_OUTCOME_PREEMPTED && !client_gone)
+            continue;
+        endings[outcome == TF_OUTCOME_TRAPPED ? (unsigned)tf_guest_trap_kind(live[i]) : 12 + outcome % 4]++;
+        tf_guest_finish(&live[i]);
+        round++;
+    }
+    for (unsigned i = 0; i < LIVE; i++)
+        tf_guest_finish(&live[i]);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long const rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 5000;
+    struct tf_runtime_config config = {.limits = TF_LIMITS_DEFAULT, .slice_us = 500};
+    config.limits.slots = 8;
+    config.limits.cpu_ms = 40;
+    struct tf_error error = {0};
+    srand(1);
+    if (tf_artifact_open(&error) != 0 || tf_runtime_create(&config, &runtime, &error) != 0 ||
+        tf_artifact_function(runtime, TF_LEAK_GUEST, &function, &error) != 0) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    test_leak(rounds);
+    /* The test is worth something only if every way to end occurred. */
+    CHECK(endings[TF_TRAP_UNREACHABLE] > 0 && endings[TF_TRAP_OUT_OF_BOUNDS] > 0);
+    CHECK(endings[TF_TRAP_STACK_EXHAUSTED] > 0 && endings[TF_TRAP_DIVIDE_BY_ZERO] > 0);
+    CHECK(endings[TF_TRAP_CALL_INDIRECT] > 0 && endings[12 + TF_OUTCOME_RETURNED] > 0);
+    CHECK(endings[12 + TF_OUTCOME_CPU_OVER % 4] > 0);
+    struct tf_runtime_counters counters;
+    tf_runtime_counters(runtime, &counters);
+    printf("%lu rounds by %s: %llu pages learned, %llu copied back, %llu whole resets, %llu preemptions\n", rounds,
+           tf_runtime_write_tracking(runtime), (unsigned long long)counters.pages_learned,
+           (unsigned long long)counters.pages_copied_back, (unsigned long long)counters.resets_whole,
+           (unsigned long long)counters.preemptions);
+    CHECK(counters.resets_whole > 0);
+    tf_function_destroy(&function);
+    tf_runtime_destroy(&runtime);
+    tf_artifact_close();
+    printf("%d passed, %d failed\n", tf_check_failures == 0, tf_check_failures != 0);
+    return tf_check_failures != 0;
+}
