@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
@@ -26,6 +27,8 @@
  * builder that is slow to begin should not look like a machine that is down. */
 #define OPEN_ANYWAY_NS (5 * TF_NS_PER_S)
 #define STOPPING_WAIT_MS 20
+#define CACHE_WAIT_NS (20 * TF_NS_PER_S)
+#define CACHE_POLL_MS 20
 /* For threads that hang in a system call, after everything else has ended. */
 #define THREAD_WAIT_MS 500
 
@@ -57,12 +60,24 @@ static int watch_stop(struct tf_worker *worker, struct tf_error *error)
     return 0;
 }
 
+/* The builder, which starts at the same time, makes a new cache's folders: waits for them, or for the stop. */
+static int open_cache(struct tf_worker *worker, struct tf_error *error)
+{
+    struct pollfd stop = {.fd = worker->config->stop_fd, .events = POLLIN};
+    uint64_t const until_ns = tf_clock_ns() + CACHE_WAIT_NS;
+    for (;;) {
+        int const result = tf_cache_open(worker->config->cache_folder, TF_CACHE_READ, &worker->cache, error);
+        if (result != TF_ERR_NOT_FOUND || tf_clock_ns() >= until_ns || poll(&stop, 1, CACHE_POLL_MS) > 0)
+            return result;
+    }
+}
+
 static int open_folders(struct tf_worker *worker, struct tf_error *error)
 {
     worker->static_files.root_fd = open(worker->config->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (worker->static_files.root_fd == -1)
         return tf_error_system(error, "cannot open the root %s", worker->config->root);
-    return tf_cache_open(worker->config->cache_folder, TF_CACHE_READ, &worker->cache, error);
+    return open_cache(worker, error);
 }
 
 static int make_runtime(struct tf_worker *worker, struct tf_error *error)
