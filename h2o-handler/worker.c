@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "h2o-handler/confine.h"
 #include "h2o-handler/dispatch.h"
 #include "h2o-handler/request.h"
 #include "h2o-handler/state.h"
@@ -122,7 +123,8 @@ static int make(struct tf_worker *worker, struct tf_error *error)
         return tf_error_system(error, "cannot get random bytes");
     tf_functions_init(&worker->functions);
     tf_schedule_init(&worker->schedule);
-    if ((result = open_folders(worker, error)) != 0 || (result = make_runtime(worker, error)) != 0)
+    if ((result = open_folders(worker, error)) != 0 || (result = tf_worker_confine_files(config, error)) != 0 ||
+        (result = make_runtime(worker, error)) != 0)
         return result;
     result = tf_server_init(&worker->server, &config->limits, config->listen_fds, config->listen_count, tf_dispatch,
                             worker, error);
@@ -134,7 +136,9 @@ static int make(struct tf_worker *worker, struct tf_error *error)
         (result = tf_io_thread_create(queue, "tf-files", &worker->files, error)) != 0 ||
         (result = tf_routes_watch_init(worker, error)) != 0)
         return result;
-    return watch_stop(worker, error);
+    if ((result = watch_stop(worker, error)) != 0)
+        return result;
+    return tf_worker_confine_calls(error);
 }
 
 static void turn(struct tf_worker *worker, int32_t wait_ms)
