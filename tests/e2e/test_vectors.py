@@ -2,6 +2,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -28,6 +29,10 @@ def module_of(vector):
     return os.path.join(e2e.BUILD, *folder, vector.guest.split("/")[-1] + ".wasm")
 
 
+# How they are compiled: "fast" or "strict", the first argument.
+PROFILE = "fast"
+
+
 class Vectors(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -39,7 +44,7 @@ class Vectors(unittest.TestCase):
 
     def run_vector(self, vector):
         command = [e2e.PROGRAM, "run", module_of(vector), "--cache", os.path.join(self.folder, "cache"), "--method",
-                   vector.method, "--path", vector.path, "--data", "@-"]
+                   vector.method, "--path", vector.path, "--data", "@-", "--set", "toolchain.profile=" + PROFILE]
         for name, value in vector.headers:
             command += ["--header", "%s: %s" % (name, value)]
         for name, value in vector.limits.items():
@@ -84,4 +89,6 @@ class Vectors(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] in (["fast"], ["strict"]):
+        PROFILE = sys.argv.pop(1)
     e2e.main()

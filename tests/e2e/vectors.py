@@ -21,7 +21,7 @@ class Vector:
         self.trap = trap          # instead of a response: what the program calls it
         self.time = time          # instead of a response: the CPU limit ends it
         self.log = log            # something the guest's log must hold
-        self.limits = limits or {}
+        self.limits = limits or ({"cpu_ms": 300} if time else {})
 
     def __str__(self):
         return "%s %s" % (self.method, self.path)
@@ -69,10 +69,10 @@ VECTORS = [
     Vector("allocator", "?7", answer=b"/allocator.wasm?7"),
     Vector("allocator", "?8", trap=HOST_CALL),
     Vector("allocator", "?9", trap=HOST_CALL),
-    Vector("allocator", "?20", trap=INDIRECT),
+    Vector("allocator", "?20", trap=OUT_OF_BOUNDS),
     Vector("allocator", "?21", trap=INDIRECT),
     Vector("allocator", "?22", trap=INDIRECT),
-    Vector("allocator", "?23", trap=INDIRECT),
+    Vector("allocator", "?23", trap=OUT_OF_BOUNDS),
     Vector("malloc_export", answer=b"GET"),
     Vector("malloc_plain_export", method="PURGE", answer=b"PURGE"),
     Vector("malloc_none", trap=ALLOCATOR),
@@ -118,7 +118,7 @@ VECTORS = [
     Vector("trap_conversion_range", trap=OVERFLOW),
     Vector("trap_indirect_null", trap=INDIRECT),
     Vector("trap_indirect_type", trap=INDIRECT),
-    Vector("trap_indirect_range", trap=INDIRECT),
+    Vector("trap_indirect_range", trap=OUT_OF_BOUNDS),
     Vector("run_off", "?0", answer=b"survived\n"),
     # the examples
     Vector("examples/hello-wat", fields=[("content-type", "text/plain")], answer=b"Hello, world!\n"),

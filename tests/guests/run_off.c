@@ -1,6 +1,6 @@
 /*
- * Loops that a C compiler likes to turn into calls of memset, memcpy, memmove, strlen …, each running off the end of the
- * memory: the trap must be the guest's, wherever the fault comes from. The query chooses the loop.
+ * Loops that a C compiler likes to turn into calls of memset, memcpy, memmove, strlen and so on, each running off the
+ * end of the memory: the trap must be the guest's, wherever the fault comes from. The query chooses the loop.
  */
 #include "query.h"
 

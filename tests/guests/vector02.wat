@@ -13,7 +13,8 @@
   (func $malloc (param $bytes i32) (result i32)
     (if (i32.eqz (local.get $bytes)) (then (return (i32.const 1))))
     (global.get $next)
-    (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get $bytes)) (i32.const 15)) (i32.const -16))))
+    (global.set $next
+      (i32.and (i32.add (i32.add (global.get $next) (local.get $bytes)) (i32.const 15)) (i32.const -16))))
   (func $free (param $block i32)
     (if (i32.lt_u (local.get $block) (i32.const 131072)) (then unreachable)))
   (func $write (param $from i32) (param $length i32)
