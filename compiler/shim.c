@@ -171,9 +171,15 @@ static int put_export_prototypes(const struct tf_shim *shim, struct tf_buffer *t
     for (uint32_t i = 0; i < module->export_count; i++) {
         const struct tf_wasm_export *const export = &module->exports[i];
         const struct entry *const entry = find_entry(export->name);
-        uint32_t number;
-        if (export->kind != TF_WASM_FUNC || (entry == NULL && !parse_numbered(export->name, 'x', &number)))
+        uint32_t number = 0;
+        if ((export->kind != TF_WASM_FUNC && (!shim->is_test_world || entry != NULL)) ||
+            (entry == NULL && !parse_numbered(export->name, 'x', &number)))
             return tf_error_set(error, TF_ERR_AUDIT, "export %u of the canonical module is not one of ours", i);
+        if (export->kind != TF_WASM_FUNC) {
+            /* wasm2c names a field by its export; the shim and the prelude know it by its index. */
+            tf_buffer_printf(text, "#define w2c_x%u w2c_%c%u\n", number, " TMg"[export->kind], export->index);
+            continue;
+        }
         if (entry != NULL) {
             tf_buffer_printf(text, "static %s w2c_m_%s(struct w2c_m *%s);\n", entry->result, entry->name,
                              entry->params);

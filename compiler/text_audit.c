@@ -74,6 +74,7 @@ static const char *const words[] = {
     "assert",
     "bool",
     "case",
+    "char",
     "const",
     "copysign",
     "copysignf",
@@ -95,6 +96,7 @@ static const char *const words[] = {
     "f64_reinterpret_i64",
     "f64_store",
     "false",
+    "func",
     "funcref_table_copy",
     "funcref_table_fill",
     "funcref_table_get",
@@ -210,7 +212,7 @@ static const char *const words[] = {
 /* `$` is one decimal number, `@` one or more of the letters that name value types; longest prefixes need no order. */
 static const char *const patterns[] = {
     "var_i$", "var_j$", "var_f$", "var_d$", "var_r$", "var_e$", "var_p$", "var_l$", "var_L$", "var_B$", "var_I$",
-    "i$", "j$", "f$", "d$", "r$", "e$", "wasm_multi_@", "w2c_g$", "w2c_M$", "w2c_T$", "w2c_m_f$", "w2c_m_t$",
+    "i$", "j$", "f$", "d$", "r$", "e$", "wasm_multi_@", "w2c_g$", "w2c_M$", "w2c_T$", "w2c_x$", "w2c_m_f$", "w2c_m_t$",
     "w2c_h_f$", "w2c_m_x$", "w2c_m_x$_0", "w2c_m_run", "w2c_m_run_0", "w2c_m_start", "w2c_m_start_0",
     "w2c_m_initialize", "w2c_m_initialize_0", "w2c_m_malloc", "w2c_m_malloc_0", "w2c_m_free", "w2c_m_free_0",
     "data_segment_data_w2c_m_d$", "data_segment_dropped_w2c_m_d$", "elem_segment_dropped_w2c_m_e$",

@@ -1,0 +1,282 @@
+/* What a build cannot do: the hook (compile_hook.c) runs in place of the compiler's child and tries. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "compiler/internal.h"
+#include "tests/check.h"
+
+#define PREFIX (getenv("TF_WABT_PREFIX") != NULL ? getenv("TF_WABT_PREFIX") : TF_WABT_PREFIX_DEFAULT)
+
+static struct tf_compiler make_compiler(void)
+{
+    struct tf_compiler compiler = {.wabt_prefix = PREFIX,
+                                   .program_fd = open(TF_BINARY_DIR "/compile_hook", O_RDONLY | O_CLOEXEC),
+                                   .job = {.magic = TF_JOB_MAGIC, .cc = "/usr/bin/gcc", .limits = TF_LIMITS_DEFAULT}};
+    return compiler;
+}
+
+/* One attempt; the code it ended with. */
+static int attempt(struct tf_compiler *compiler, const char *name, struct tf_error *error)
+{
+    struct tf_process process;
+    struct tf_record record;
+    *error = (struct tf_error){0};
+    int code = tf_process_start(compiler, TF_JOB_BUILD, (const uint8_t *)name, strlen(name), &process, error);
+    CHECK_MESSAGE(code == 0, "%s", error->text);
+    if (code != 0)
+        return code;
+    code = tf_process_receive(&process, TF_RECORD_DONE, &record, error);
+    /* The pipe ends when nobody holds it: not one process is left. */
+    struct pollfd item = {.fd = process.records_fd, .events = POLLIN};
+    char rest[8192];
+    tf_sandbox_end(&process.sandbox);
+    do
+        poll(&item, 1, 10000);
+    while (read(process.records_fd, rest, sizeof(rest)) > 0);
+    CHECK(item.revents & POLLHUP);
+    tf_process_end(&process);
+    return code;
+}
+
+static void finds_nothing(const char *name, void (*set)(struct tf_limits *limits))
+{
+    struct tf_compiler compiler = make_compiler();
+    struct tf_error error;
+    if (set != NULL)
+        set(&compiler.job.limits);
+    CHECK(attempt(&compiler, name, &error) == TF_ERR_REFUSED);
+    CHECK_MESSAGE(strcmp(error.text, "found: nothing") == 0, "%s: %s", name, error.text);
+    close(compiler.program_fd);
+}
+
+static void reads_nothing_of_the_host(void)
+{
+    finds_nothing("read", NULL);
+}
+
+static void writes_nothing_outside(void)
+{
+    finds_nothing("write", NULL);
+}
+
+static void reaches_no_network(void)
+{
+    finds_nothing("network", NULL);
+}
+
+static void gains_no_rights(void)
+{
+    finds_nothing("rights", NULL);
+}
+
+static void sees_no_other_process_or_descriptor(void)
+{
+    int const extra = open("/", O_RDONLY | O_DIRECTORY); /* not close-on-exec: must not get in */
+    CHECK(setenv("TF_SECRET", "secret", 1) == 0);
+    finds_nothing("others", NULL);
+    unsetenv("TF_SECRET");
+    close(extra);
+}
+
+static void few_processes(struct tf_limits *limits)
+{
+    limits->build_processes = 16;
+}
+
+static void small_files(struct tf_limits *limits)
+{
+    limits->build_file_bytes = 4 << 20;
+}
+
+static void little_memory(struct tf_limits *limits)
+{
+    limits->build_memory_bytes = 256 << 20;
+}
+
+static void limits_hold(void)
+{
+    finds_nothing("fork", few_processes);
+    finds_nothing("disk", small_files);
+    finds_nothing("memory", little_memory);
+}
+
+static void leaves_no_process(void)
+{
+    finds_nothing("daemon", NULL);
+}
+
+static void ends_with(const char *name, int code, const char *text)
+{
+    struct tf_compiler compiler = make_compiler();
+    struct tf_error error;
+    compiler.job.limits.build_wall_seconds = 1;
+    CHECK(attempt(&compiler, name, &error) == code);
+    CHECK_MESSAGE(strstr(error.text, text) != NULL, "%s: %s", name, error.text);
+    close(compiler.program_fd);
+}
+
+static void time_is_bounded(void)
+{
+    ends_with("sleep", TF_ERR_TIMEOUT, "build_wall_seconds (1)");
+    ends_with("spin", TF_ERR_TIMEOUT, "build_wall_seconds (1)");
+    struct tf_compiler compiler = make_compiler();
+    struct tf_error error;
+    compiler.job.limits.build_cpu_seconds = 1;
+    CHECK(attempt(&compiler, "spin", &error) == TF_ERR_TOOLCHAIN);
+    CHECK_MESSAGE(strstr(error.text, "died") != NULL, "%s", error.text);
+    close(compiler.program_fd);
+}
+
+static void its_words_are_not_trusted(void)
+{
+    ends_with("lies", TF_ERR_TOOLCHAIN, "?[2Jred?line?");
+    ends_with("nonsense", TF_ERR_TOOLCHAIN, "nonsense");
+    ends_with("half", TF_ERR_TOOLCHAIN, "died");
+    ends_with("crash", TF_ERR_TOOLCHAIN, "died");
+}
+
+static void its_products_are_bounded(void)
+{
+    struct tf_compiler compiler = make_compiler();
+    struct tf_process process;
+    struct tf_record record;
+    struct tf_error error = {0};
+    struct tf_buffer bytes;
+    tf_buffer_init(&bytes, 1 << 20);
+    CHECK(tf_process_start(&compiler, TF_JOB_INSPECT, (const uint8_t *)"much", 4, &process, &error) == 0);
+    CHECK(tf_process_receive(&process, TF_RECORD_DONE, &record, &error) == 0);
+    CHECK(tf_process_finish(&process, &error) == 0);
+    CHECK(tf_process_product(&process, TF_JOB_FD_TEXT, &bytes, &error) == TF_ERR_LIMIT);
+    CHECK(tf_process_product(&process, TF_JOB_FD_OBJECT, &bytes, &error) == 0 && bytes.length == 0);
+    tf_process_end(&process);
+    tf_buffer_dispose(&bytes);
+    close(compiler.program_fd);
+}
+
+/* Started as root, bubblewrap itself is nobody's: what the kernel counts and checks outside is not root either. */
+static void root_is_left_behind(void)
+{
+    struct tf_compiler compiler = make_compiler();
+    struct tf_process process;
+    struct tf_error error = {0};
+    char path[64], line[256];
+    bool is_right = false;
+    CHECK(tf_process_start(&compiler, TF_JOB_BUILD, (const uint8_t *)"sleep", 5, &process, &error) == 0);
+    snprintf(path, sizeof(path), "/proc/%d/status", process.sandbox.pid);
+    FILE *const status = fopen(path, "r");
+    unsigned const wanted = geteuid() == 0 ? 65534 : geteuid();
+    while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
+        unsigned real, effective, saved;
+        if (sscanf(line, "Uid: %u %u %u", &real, &effective, &saved) == 3)
+            is_right = real == wanted && effective == wanted && saved == wanted;
+    }
+    CHECK(is_right);
+    if (status != NULL)
+        fclose(status);
+    tf_process_end(&process);
+    close(compiler.program_fd);
+}
+
+/* A descriptor of the only child of `pid`, or -1. */
+static int open_child_of(pid_t pid)
+{
+    char path[64];
+    int child = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+    FILE *const children = fopen(path, "r");
+    if (children == NULL)
+        return -1;
+    if (fscanf(children, "%d", &child) != 1)
+        child = 0;
+    fclose(children);
+    return child != 0 ? (int)syscall(SYS_pidfd_open, child, 0) : -1;
+}
+
+/* The builder is killed in the middle of a build: the sandbox goes with it. */
+static void dies_with_its_parent(void)
+{
+    int words[2];
+    pid_t sandbox = 0;
+    CHECK(pipe(words) == 0);
+    pid_t const builder = fork();
+    if (builder == 0) {
+        struct tf_compiler compiler = make_compiler();
+        struct tf_process process = {0};
+        struct tf_error error;
+        tf_process_start(&compiler, TF_JOB_BUILD, (const uint8_t *)"sleep", 5, &process, &error);
+        (void)!write(words[1], &process.sandbox.pid, sizeof(pid_t));
+        for (;;)
+            pause();
+    }
+    CHECK(read(words[0], &sandbox, sizeof(sandbox)) == sizeof(sandbox) && sandbox > 0);
+    int fds[2] = {(int)syscall(SYS_pidfd_open, sandbox, 0), open_child_of(sandbox)};
+    CHECK(fds[0] >= 0 && fds[1] >= 0);
+    kill(builder, SIGKILL);
+    waitpid(builder, NULL, 0);
+    for (int i = 0; i < 2; i++) {
+        struct pollfd item = {.fd = fds[i], .events = POLLIN};
+        CHECK(fds[i] >= 0 && poll(&item, 1, 10000) == 1);
+        close(fds[i]);
+    }
+    close(words[0]);
+    close(words[1]);
+}
+
+static void a_broken_sandbox_is_explained(void)
+{
+    struct tf_compiler compiler = make_compiler();
+    struct tf_process process;
+    struct tf_error error = {0};
+    compiler.wabt_prefix = "/nonexistent";
+    CHECK(tf_process_start(&compiler, TF_JOB_BUILD, NULL, 0, &process, &error) == TF_ERR_TOOLCHAIN);
+    CHECK_MESSAGE(strstr(error.text, "nonexistent") != NULL && strstr(error.text, "user namespaces") != NULL, "%s",
+                  error.text);
+    close(compiler.program_fd);
+}
+
+/* Where the kernel gives out no user namespaces, nothing is built. */
+static void without_user_namespaces_nothing_runs(void)
+{
+    pid_t const pid = fork();
+    if (pid == 0) {
+        /* In a user namespace of our own the number of further ones can be set to none, without touching the host. */
+        struct tf_compiler compiler = make_compiler();
+        struct tf_process process;
+        struct tf_error error = {0};
+        char map[64];
+        snprintf(map, sizeof(map), "1000 %u 1\n", geteuid());
+        if (syscall(SYS_unshare, 0x10000000 /* CLONE_NEWUSER */) != 0)
+            _exit(77);
+        int fd = open("/proc/self/uid_map", O_WRONLY);
+        if (fd < 0 || write(fd, map, strlen(map)) < 0)
+            _exit(77);
+        close(fd);
+        fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY);
+        if (fd < 0 || write(fd, "0", 1) != 1)
+            _exit(77);
+        close(fd);
+        int const code = tf_process_start(&compiler, TF_JOB_BUILD, NULL, 0, &process, &error);
+        fprintf(stderr, "%s\n", error.text);
+        _exit(code == TF_ERR_TOOLCHAIN && strstr(error.text, "user namespaces") != NULL ? 0 : 1);
+    }
+    int status = 0;
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
+    if (WEXITSTATUS(status) == 77)
+        fprintf(stderr, "skipped: no user namespace to try it in\n");
+}
+
+TEST_MAIN(TEST(reads_nothing_of_the_host), TEST(writes_nothing_outside), TEST(reaches_no_network),
+          TEST(gains_no_rights), TEST(sees_no_other_process_or_descriptor), TEST(limits_hold),
+          TEST(leaves_no_process), TEST(time_is_bounded), TEST(its_words_are_not_trusted),
+          TEST(its_products_are_bounded), TEST(root_is_left_behind), TEST(dies_with_its_parent),
+          TEST(a_broken_sandbox_is_explained), TEST(without_user_namespaces_nothing_runs))
