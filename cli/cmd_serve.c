@@ -1,5 +1,7 @@
 /* terrafirma serve: checks what it was told, then supervises. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,15 +69,40 @@ static int check_user(const struct tf_config *config, struct passwd **ret_user, 
     return TF_OK;
 }
 
+/* Gives a folder, and what lies in it at its top, to a user. */
+static int give_folder(const char *path, const struct passwd *user, struct tf_error *error)
+{
+    int const fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    if (list == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return tf_error_system(error, "cannot open %s", path);
+    }
+    bool is_fine = fchown(fd, user->pw_uid, user->pw_gid) == 0;
+    for (const struct dirent *entry; is_fine && (entry = readdir(list)) != NULL;) {
+        if (strcmp(entry->d_name, "..") != 0)
+            is_fine = fchownat(fd, entry->d_name, user->pw_uid, user->pw_gid, AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    int const result = is_fine ? TF_OK : tf_error_system(error, "cannot give %s to %s", path, user->pw_name);
+    closedir(list);
+    return result;
+}
+
+/* Workers want to find a cache when they start, and the builder starts at the same time: it is made before both. */
 static int make_cache(struct tf_config *config, const struct passwd *user, struct tf_error *error)
 {
     bool const is_new = access(config->cache, F_OK) != 0;
-    int const result = tf_file_make_folders(config->cache, error);
+    struct tf_cache *cache = NULL;
+    int result = tf_file_make_folders(config->cache, error);
+    if (result == TF_OK)
+        result = tf_cache_open(config->cache, TF_CACHE_WRITE, &cache, error);
+    tf_cache_close(&cache);
+    /* A folder that was there keeps its owner: it may hold more than ours. */
+    if (result == TF_OK && is_new && user != NULL && geteuid() == 0)
+        result = give_folder(config->cache, user, error);
     if (result != TF_OK)
         return result;
-    /* A folder that was there keeps its owner: it may hold more than ours. */
-    if (is_new && user != NULL && geteuid() == 0 && chown(config->cache, user->pw_uid, user->pw_gid) != 0)
-        return tf_error_system(error, "cannot give %s to %s", config->cache, config->user);
     char *real = realpath(config->cache, NULL);
     if (real == NULL)
         return tf_error_system(error, "cannot use the cache %s", config->cache);

@@ -208,7 +208,8 @@ static void document_tells_every_key(void)
             snprintf(initial, sizeof(initial), "%llu", (unsigned long long)key->initial);
             snprintf(row, sizeof(row), "| `%s%s%s` | %s | %llu to %llu | %s |", key->section,
                      key->section[0] != '\0' ? "." : "", key->name,
-                     key->initial_text != NULL ? key->initial_text : initial, (unsigned long long)key->least, (unsigned long long)key->most, key->unit);
+                     key->initial_text != NULL ? key->initial_text : initial, (unsigned long long)key->least,
+                     (unsigned long long)key->most, key->unit);
         } else {
             snprintf(row, sizeof(row), "| `%s%s%s` | %s |", key->section, key->section[0] != '\0' ? "." : "", key->name,
                      key->initial_text);
