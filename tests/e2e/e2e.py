@@ -160,7 +160,7 @@ class Server:
         self.port = free_port()
         self.process = None
 
-    def start(self):
+    def launch(self):
         command = [PROGRAM, "serve", "--root", self.root, "--cache", self.cache, "--listen",
                    "127.0.0.1:%d" % self.port, "--workers", str(self.workers)]
         if self.has_config:
@@ -168,6 +168,9 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True)
+
+    def start(self):
+        self.launch()
         self.until(self._answers, "the server answers")
         return self
 

@@ -58,7 +58,7 @@ class Killed(e2e.Case):
         server = e2e.Server(workers=2)
         try:
             server.put("ok.wasm", guests.answer("fine"))
-            server.put("slow.wasm", guests.slow_to_build(200, salt=2))
+            server.put("slow.wasm", guests.slow_to_build(salt=2))
             server.start()
             server.wait_for("/ok.wasm", body=b"fine")
             for pid in [server.process.pid] + e2e.descendants(server.process.pid):

@@ -217,7 +217,8 @@ class WithoutDefault(e2e.Case):
         for host in ("example.com", "EXAMPLE.com", "example.com:%d" % self.server.port, "example.com."):
             self.assertEqual(self.server.wait_for("/ok.wasm", host=host).body, b"fine")
 
-    def test_every_worker_takes_a_connection_without_a_request(self):
+    def test_a_connection_without_a_request_is_in_nobodys_way(self):
+        self.server.wait_for("/ok.wasm", host="example.com")
         with socket.create_connection(("127.0.0.1", self.server.port)):
             self.assert_status(self.server.ask("/ok.wasm", host="example.com"), 200)
 

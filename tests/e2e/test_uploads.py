@@ -60,7 +60,7 @@ class Uploads(e2e.Case):
         self.server.wait_for("/huge.wasm", 502)
 
     def test_vanishes_while_it_is_built(self):
-        self.server.put("gone.wasm", guests.slow_to_build(200, salt=1))
+        self.server.put("gone.wasm", guests.slow_to_build(salt=1))
         self.server.until(lambda: self.state("gone.wasm") == "building", "the build began")
         os.unlink(self.server.path("gone.wasm"))
         self.server.wait_for("/gone.wasm", 404)
