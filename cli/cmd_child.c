@@ -197,7 +197,10 @@ static int run_worker(const struct tf_command *command, int argc, char **argv)
 
 static int run_builder(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, build);
+    int const status = run_child(command, argc, argv, build);
+    /* A build that a stop did not wait for may still use what exit() would take down below it. */
+    fflush(NULL);
+    _exit(status);
 }
 
 const struct tf_command tf_command_worker = {

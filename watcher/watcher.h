@@ -51,7 +51,8 @@ struct tf_watcher_config {
     int stop_fd;               /* readable: stop; not owned */
 };
 
-/* Runs until stop_fd is readable. Logs lines to standard error. Errors: those of opening cache, compiler, root. */
+/* Runs until stop_fd is readable. Logs lines to standard error. A build that is not done a second after the stop
+ * goes on by itself: the caller ends the process, with _exit. Errors: those of opening cache, compiler, root. */
 int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *error);
 
 /* ---- status, for `terrafirma status` ---- */

@@ -98,7 +98,10 @@ void fixture_start(struct fixture *fixture)
     must(fixture->builder >= 0, "fork");
     if (fixture->builder == 0) {
         close(fixture->stop_pipe[1]);
-        exit(run_builder(fixture));
+        int const status = run_builder(fixture);
+        if (fixture->leaves_builds)
+            _exit(status);
+        exit(status); /* with a look for leaks, where a sanitizer does that */
     }
     close(fixture->stop_pipe[0]);
 }

@@ -17,6 +17,7 @@ struct fixture {
     int state_fd, acks_fd, wake_fd, stop_pipe[2];
     pid_t builder;
     uid_t user; /* not 0: the builder runs as this user */
+    bool leaves_builds; /* it is stopped while it builds, and ends like the real one: by _exit */
     struct tf_limits limits;
     uint32_t jobs, settle_ms, rescan_s, workers;
 };

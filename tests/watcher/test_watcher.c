@@ -569,6 +569,7 @@ static void stops_while_it_builds(void)
 {
     struct fixture f;
     fixture_init(&f);
+    f.leaves_builds = true;
     fixture_start(&f);
     char gated[128];
     snprintf(gated, sizeof(gated), "gate:%s", f.gate);
