@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "cli/config_internal.h"
 
-#define FILE_BYTES_MAX (1u << 20)
+#define FILE_BYTES_MAX (64u << 10)
 
 struct reading {
     struct tf_config *config;

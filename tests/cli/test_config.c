@@ -137,9 +137,9 @@ static void hostile_files(void)
 {
     struct tf_config config;
     struct tf_error error;
-    char *text = malloc(100001);
-    memset(text, '[', 100000);
-    text[100000] = '\0';
+    char *text = malloc(10001);
+    memset(text, '[', 10000);
+    text[10000] = '\0';
     CHECK(parse(text, &config, &error) == TF_ERR_USAGE);
     tf_config_dispose(&config);
     free(text);
