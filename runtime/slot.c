@@ -29,9 +29,7 @@ static int open_host_area(struct tf_slot *slot)
         return -errno;
     madvise(slot->stack_low, bytes, MADV_NOHUGEPAGE); /* a failure costs memory, not correctness */
     tf_arena_init(&slot->guest.arena, TF_ARENA_FIRST_BYTES,
-                  TF_ARENA_FIRST_BYTES + 3 * (slot->runtime->config.limits.response_body_bytes +
-                                              slot->runtime->config.limits.response_header_bytes) +
-                      slot->runtime->config.limits.request_body_bytes + (1u << 20));
+                  TF_ARENA_FIRST_BYTES + tf_terrarium_arena_bytes(&slot->runtime->config.limits));
     slot->host_area_open = true;
     return 0;
 }
