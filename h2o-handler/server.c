@@ -105,6 +105,10 @@ void tf_server_open(struct tf_server *server)
 
 void tf_server_turn(struct tf_server *server, int32_t wait_ms)
 {
+    /* A response sent since the last turn has written its bytes, but what follows (reading the next request) is on the
+     * loop's list of things to do after it has waited. */
+    if (server->loop->_pending_as_server != NULL || server->loop->_pending_as_client != NULL)
+        wait_ms = 0;
     /* -1 is an interrupted wait (the runtime's tick is a signal): the next turn makes up for it. */
     h2o_evloop_run(server->loop, wait_ms);
     if (server->stopping)

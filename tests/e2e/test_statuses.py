@@ -2,6 +2,7 @@
 import re
 import socket
 import threading
+import time
 
 import e2e
 import guests
@@ -141,6 +142,16 @@ class Behaviour(e2e.Case):
             if response.status == 503:
                 self.assertIsNotNone(response.header("retry-after"))
         self.assert_others_served()
+
+    def test_nothing_waits_for_an_idle_loop(self):
+        """A guest that was preempted answers outside the event loop's own turn: what follows must not wait for it."""
+        self.get_when_built("/busy.wasm")
+        began = time.monotonic()
+        with e2e.Connection(self.server.port) as connection:
+            for _ in range(20):
+                self.assertEqual(connection.ask("/busy.wasm").body, b"done")
+        # 20 times 150 ms of work; a wait of the idle loop's second in between would make it 20 s more.
+        self.assertLess(time.monotonic() - began, 15)
 
     def test_path_is_given_whole(self):
         self.get_when_built("/echo-path.wasm")
