@@ -1,6 +1,7 @@
 #include "base/ring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,12 +35,14 @@ int tf_ring_create(const char *name, uint32_t capacity, int *ret_fd, struct tf_e
     if (capacity < 2 * TF_RING_RECORD_MAX || (capacity & (capacity - 1)) != 0)
         return tf_error_set(error, TF_ERR_USAGE, "a ring's capacity is a power of two, at least %u",
                             2 * TF_RING_RECORD_MAX);
-    int const fd = memfd_create(name, MFD_CLOEXEC);
+    int const fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return tf_error_system(error, "making ring %s", name);
     struct tf_ring_shared const header = {.magic = RING_MAGIC, .capacity = capacity};
     if (ftruncate(fd, (off_t)HEADER_BYTES + capacity) != 0 ||
-        pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header)) {
+        pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+        /* Else a hostile writer could shrink the file under the reader's feet. */
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
         int const result = tf_error_system(error, "making ring %s", name);
         close(fd);
         return result;
@@ -68,9 +71,12 @@ int tf_ring_map(int fd, bool writer, struct tf_ring *ret_ring, struct tf_error *
         .shared = shared,
         .bytes = (uint8_t *)mapped + HEADER_BYTES,
         .capacity = (uint32_t)capacity,
-        /* A writer that takes over from a dead one goes on where the ring's readers expect it. */
-        .position = atomic_load(writer ? &shared->written : &shared->read),
+        /* A writer that takes over from a dead one goes on where the ring's readers expect it, but on a boundary: the
+         * dead one may have been hostile. */
+        .position = atomic_load(writer ? &shared->written : &shared->read) & (writer ? ~7ull : ~0ull),
     };
+    if (writer)
+        atomic_store(&shared->written, ret_ring->position);
     return 0;
 }
 
@@ -117,8 +123,12 @@ uint32_t tf_ring_read(struct tf_ring *ring, void *ret_record, uint32_t maximum)
     struct tf_ring_shared *const shared = ring->shared;
     uint64_t const written = atomic_load_explicit(&shared->written, memory_order_acquire);
     uint64_t const available = written - ring->position;
-    if (available == 0)
+    if (available == 0) {
+        /* A hostile writer may have changed what its successor takes for the reader's position. */
+        if (atomic_load_explicit(&shared->read, memory_order_relaxed) != ring->position)
+            atomic_store_explicit(&shared->read, ring->position, memory_order_release);
         return 0;
+    }
     if (available > ring->capacity || (written & 7) != 0 || (ring->position & 7) != 0)
         return give_up(ring, written & ~7ull);
     uint32_t at = (uint32_t)(ring->position & (ring->capacity - 1));

@@ -77,6 +77,35 @@ static void test_hostile_writer(void)
     close_pair(fd, &writer, &reader);
 }
 
+/* What a hostile writer leaves behind must stop neither its successor nor the reader. */
+static void test_successor(void)
+{
+    int fd;
+    struct tf_ring writer, reader;
+    struct tf_error error;
+    char got[TF_RING_RECORD_MAX];
+    srand(3);
+    open_pair(8192, &fd, &writer, &reader);
+    uint8_t *const pages = mmap(NULL, 4096 + 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    for (int round = 0; round < 5000; round++) {
+        for (int i = 64; i < 256; i++)
+            pages[i] = (uint8_t)rand(); /* written, dropped, read */
+        tf_ring_unmap(&writer);
+        CHECK(tf_ring_map(fd, true, &writer, &error) == 0);
+        tf_ring_read(&reader, got, sizeof(got)); /* notices, at the latest now, and starts anew */
+        tf_ring_read(&reader, got, sizeof(got));
+        for (int i = 0; i < 5; i++) {
+            bool const is_written = tf_ring_write(&writer, "hello", 6);
+            bool const is_read = tf_ring_read(&reader, got, sizeof(got)) == 6 && memcmp(got, "hello", 6) == 0;
+            CHECK(i == 0 || (is_written && is_read));
+        }
+    }
+    munmap(pages, 4096 + 8192);
+    /* Nor can it take pages away that the reader has mapped. */
+    CHECK(ftruncate(fd, 4096) == -1 && ftruncate(fd, 1 << 20) == -1);
+    close_pair(fd, &writer, &reader);
+}
+
 static void test_two_processes(void)
 {
     int fd;
@@ -117,4 +146,5 @@ static void test_refusals(void)
     close(fd);
 }
 
-TEST_MAIN(TEST(test_order_and_drop), TEST(test_hostile_writer), TEST(test_two_processes), TEST(test_refusals))
+TEST_MAIN(TEST(test_order_and_drop), TEST(test_hostile_writer), TEST(test_successor), TEST(test_two_processes),
+          TEST(test_refusals))
