@@ -19,7 +19,7 @@ static struct tf_text text_of(h2o_iovec_t bytes)
 static void log_exchange(const struct tf_exchange *exchange, uint64_t error_id, const char *what)
 {
     char site[300], path[400];
-    tf_log_escape((struct tf_text){exchange->site, strlen(exchange->site)}, site, sizeof(site));
+    tf_log_escape((struct tf_text){exchange->account->site, strlen(exchange->account->site)}, site, sizeof(site));
     tf_log_escape((struct tf_text){exchange->function_path, strlen(exchange->function_path)}, path, sizeof(path));
     tf_log_line(&exchange->worker->log, TF_LOG_FAILURE, "error %016llx: %s/%s: %s", (unsigned long long)error_id, site,
                 path, what);
@@ -32,7 +32,7 @@ void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, st
     if (exchange == NULL)
         return; /* a start function, before any request */
     char site[200], path[200], line[600];
-    tf_log_escape((struct tf_text){exchange->site, strlen(exchange->site)}, site, sizeof(site));
+    tf_log_escape((struct tf_text){exchange->account->site, strlen(exchange->account->site)}, site, sizeof(site));
     tf_log_escape((struct tf_text){exchange->function_path, strlen(exchange->function_path)}, path, sizeof(path));
     tf_log_escape(text, line, sizeof(line));
     tf_log_line(&worker->log, TF_LOG_GUEST, "%s/%s: %s: %s", site, path, kind, line);
@@ -51,7 +51,7 @@ static void stop_waiting(struct tf_exchange *exchange)
 static void leave_queue(struct tf_exchange *exchange)
 {
     if (exchange->state == TF_EXCHANGE_READY)
-        tf_schedule_forget(exchange->worker, exchange);
+        tf_schedule_forget(exchange);
     else if (h2o_linklist_is_linked(&exchange->link))
         h2o_linklist_unlink(&exchange->link);
     stop_waiting(exchange);
@@ -69,6 +69,7 @@ static void conclude(struct tf_exchange *exchange)
     }
     if (exchange->entry != NULL)
         tf_functions_release(worker, &exchange->entry);
+    tf_schedule_leave_site(&exchange->account);
 }
 
 static void on_request_gone(void *chunk)
@@ -206,7 +207,8 @@ void tf_exchange_run(struct tf_exchange *exchange)
         return;
     exchange->state = TF_EXCHANGE_RUNNING;
     enum tf_outcome const outcome = tf_guest_resume(exchange->guest);
-    exchange->worker->schedule.turn_ns += tf_guest_cpu_ns(exchange->guest) - used_before_ns;
+    tf_schedule_charge(&exchange->worker->schedule, exchange->account,
+                       tf_guest_cpu_ns(exchange->guest) - used_before_ns);
     switch (outcome) {
     case TF_OUTCOME_RETURNED:
         answer_returned(exchange);
@@ -236,7 +238,7 @@ void tf_exchange_run(struct tf_exchange *exchange)
 static void begin(struct tf_exchange *exchange)
 {
     struct tf_worker *const worker = exchange->worker;
-    bool const is_inline = tf_schedule_may_run_inline(&worker->schedule);
+    bool const is_inline = tf_schedule_may_run_inline(&worker->schedule, exchange->account);
     if (!start_guest(exchange))
         return;
     if (is_inline) {
@@ -322,9 +324,9 @@ void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_
         tf_respond_text(req, 414, "The path is too long.");
         return;
     }
-    exchange->site = pool_string(req, route->site);
     exchange->function_path = pool_string(req, route->path);
-    exchange->entry = tf_functions_hold(worker, route->key);
+    exchange->account = tf_schedule_join_site(&worker->schedule, route->site);
+    exchange->entry = exchange->account != NULL ? tf_functions_hold(worker, route->key) : NULL;
     if (exchange->entry == NULL) {
         answer_busy(exchange);
         return;

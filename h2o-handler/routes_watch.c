@@ -109,6 +109,11 @@ void tf_routes_watch_acknowledge(struct tf_worker *worker)
     atomic_store_explicit(&watch->acks->generation[worker->config->index], generation, memory_order_release);
 }
 
+static bool routes_have(void *context, const char *site)
+{
+    return tf_routes_has_site(context, site);
+}
+
 static void read_done(struct tf_io_job *io)
 {
     struct read_job *const job = (struct read_job *)io;
@@ -127,6 +132,7 @@ static void read_done(struct tf_io_job *io)
         struct tf_routes *const before = watch->current;
         watch->current = job->routes;
         tf_functions_sweep(worker, job_names, job);
+        tf_schedule_sweep(&worker->schedule, routes_have, watch->current);
         destroy_elsewhere(worker, before);
         tf_routes_watch_acknowledge(worker);
     }

@@ -7,13 +7,14 @@
 #include "h2o-handler/request.h"
 #include "h2o-handler/state.h"
 
-#define TURN_NS TF_NS_PER_MS
+#define TURN_NS ((int64_t)TF_NS_PER_MS)
+#define QUANTUM_NS ((int64_t)TF_NS_PER_MS)
 /* What a request costs outside its guest is not in turn_ns. */
 #define RUNS_PER_TURN 64
 
 void tf_schedule_init(struct tf_schedule *schedule)
 {
-    *schedule = (struct tf_schedule){0};
+    *schedule = (struct tf_schedule){.round = 1};
     h2o_linklist_init_anchor(&schedule->ring);
     h2o_linklist_init_anchor(&schedule->slotless);
 }
@@ -23,14 +24,15 @@ bool tf_schedule_has_work(const struct tf_schedule *schedule)
     return schedule->ring.next != &schedule->ring;
 }
 
-bool tf_schedule_may_run_inline(const struct tf_schedule *schedule)
+void tf_schedule_begin_turn(struct tf_schedule *schedule)
 {
-    return !tf_schedule_has_work(schedule) && schedule->turn_ns < TURN_NS;
+    schedule->round++;
+    schedule->turn_ns = 0;
 }
 
 /* ---- sites ---- */
 
-static struct tf_site_queue **bucket_of(struct tf_schedule *schedule, const char *site)
+static struct tf_site_account **bucket_of(struct tf_schedule *schedule, const char *site)
 {
     uint32_t hash = 2166136261u;
     for (const char *at = site; *at != '\0'; at++)
@@ -38,77 +40,120 @@ static struct tf_site_queue **bucket_of(struct tf_schedule *schedule, const char
     return &schedule->buckets[(hash ^ hash >> 16) % TF_SITE_BUCKETS];
 }
 
-static struct tf_site_queue *find_site(struct tf_schedule *schedule, const char *site)
+struct tf_site_account *tf_schedule_join_site(struct tf_schedule *schedule, const char *site)
 {
-    struct tf_site_queue *queue = *bucket_of(schedule, site);
-    while (queue != NULL && strcmp(queue->site, site) != 0)
-        queue = queue->next_in_bucket;
-    return queue;
+    struct tf_site_account **const bucket = bucket_of(schedule, site);
+    struct tf_site_account *account = *bucket;
+    while (account != NULL && strcmp(account->site, site) != 0)
+        account = account->next_in_bucket;
+    if (account == NULL) {
+        size_t const bytes = strlen(site) + 1;
+        account = calloc(1, sizeof(*account) + bytes);
+        if (account == NULL)
+            return NULL;
+        memcpy(account->site, site, bytes);
+        h2o_linklist_init_anchor(&account->exchanges);
+        account->next_in_bucket = *bucket;
+        *bucket = account;
+    }
+    account->users++;
+    return account;
 }
 
-static struct tf_site_queue *make_site(struct tf_schedule *schedule, const char *site)
+void tf_schedule_leave_site(struct tf_site_account **account)
 {
-    size_t const length = strlen(site);
-    struct tf_site_queue *const queue = h2o_mem_alloc(sizeof(*queue) + length + 1);
-    *queue = (struct tf_site_queue){0};
-    memcpy(queue->site, site, length + 1);
-    h2o_linklist_init_anchor(&queue->exchanges);
-    struct tf_site_queue **const bucket = bucket_of(schedule, site);
-    queue->next_in_bucket = *bucket;
-    *bucket = queue;
-    h2o_linklist_insert(&schedule->ring, &queue->link);
-    return queue;
+    if (*account != NULL)
+        (*account)->users--;
+    *account = NULL;
 }
 
-static void drop_site_if_empty(struct tf_schedule *schedule, struct tf_site_queue *queue)
+void tf_schedule_sweep(struct tf_schedule *schedule, bool (*is_routed)(void *context, const char *site), void *context)
 {
-    if (!h2o_linklist_is_empty(&queue->exchanges))
-        return;
-    struct tf_site_queue **at = bucket_of(schedule, queue->site);
-    while (*at != queue)
-        at = &(*at)->next_in_bucket;
-    *at = queue->next_in_bucket;
-    h2o_linklist_unlink(&queue->link);
-    free(queue);
+    for (size_t i = 0; i < TF_SITE_BUCKETS; i++) {
+        struct tf_site_account **at = &schedule->buckets[i];
+        while (*at != NULL) {
+            struct tf_site_account *const account = *at;
+            if (account->users > 0 || is_routed(context, account->site)) {
+                at = &account->next_in_bucket;
+                continue;
+            }
+            *at = account->next_in_bucket;
+            free(account);
+        }
+    }
+}
+
+/* A new round gives each site its quantum again; what it owed stays owed, what it saved does not add up. */
+static int64_t credit_of(const struct tf_schedule *schedule, struct tf_site_account *account)
+{
+    uint64_t const rounds = schedule->round - account->round;
+    account->round = schedule->round;
+    if (rounds > 0) {
+        int64_t const given = rounds < 1000 ? (int64_t)rounds * QUANTUM_NS : 1000 * QUANTUM_NS;
+        account->credit_ns = account->credit_ns + given < QUANTUM_NS ? account->credit_ns + given : QUANTUM_NS;
+    }
+    return account->credit_ns;
+}
+
+bool tf_schedule_may_run_inline(struct tf_schedule *schedule, struct tf_site_account *account)
+{
+    return !h2o_linklist_is_linked(&account->link) && (int64_t)schedule->turn_ns < TURN_NS &&
+           credit_of(schedule, account) > 0;
+}
+
+void tf_schedule_charge(struct tf_schedule *schedule, struct tf_site_account *account, uint64_t ns)
+{
+    schedule->turn_ns += ns;
+    account->credit_ns = credit_of(schedule, account) - (int64_t)ns;
 }
 
 /* ---- exchanges ---- */
 
 void tf_schedule_ready(struct tf_worker *worker, struct tf_exchange *exchange)
 {
-    struct tf_site_queue *queue = find_site(&worker->schedule, exchange->site);
-    if (queue == NULL)
-        queue = make_site(&worker->schedule, exchange->site);
+    struct tf_site_account *const account = exchange->account;
     exchange->state = TF_EXCHANGE_READY;
-    h2o_linklist_insert(&queue->exchanges, &exchange->link);
+    h2o_linklist_insert(&account->exchanges, &exchange->link);
+    if (!h2o_linklist_is_linked(&account->link))
+        h2o_linklist_insert(&worker->schedule.ring, &account->link);
 }
 
-void tf_schedule_forget(struct tf_worker *worker, struct tf_exchange *exchange)
+void tf_schedule_forget(struct tf_exchange *exchange)
 {
     h2o_linklist_unlink(&exchange->link);
-    drop_site_if_empty(&worker->schedule, find_site(&worker->schedule, exchange->site));
+    if (h2o_linklist_is_empty(&exchange->account->exchanges))
+        h2o_linklist_unlink(&exchange->account->link);
 }
 
-static void run_next(struct tf_worker *worker)
+/* The first site of the ring that has credit; the others move behind it, and get theirs in later rounds. NULL: all owe. */
+static struct tf_site_account *next_site(struct tf_schedule *schedule)
 {
-    struct tf_schedule *const schedule = &worker->schedule;
-    struct tf_site_queue *const queue = H2O_STRUCT_FROM_MEMBER(struct tf_site_queue, link, schedule->ring.next);
-    struct tf_exchange *const exchange = H2O_STRUCT_FROM_MEMBER(struct tf_exchange, link, queue->exchanges.next);
-    /* The site goes to the end of the ring before its guest runs: where several sites have work, each gets a slice in
-     * its turn, however much work each has. */
-    h2o_linklist_unlink(&queue->link);
-    h2o_linklist_insert(&schedule->ring, &queue->link);
-    h2o_linklist_unlink(&exchange->link);
-    drop_site_if_empty(schedule, queue);
-    tf_exchange_run(exchange);
+    h2o_linklist_t *const last = schedule->ring.prev;
+    for (;;) {
+        struct tf_site_account *const account = H2O_STRUCT_FROM_MEMBER(struct tf_site_account, link, schedule->ring.next);
+        if (credit_of(schedule, account) > 0)
+            return account;
+        bool const seen_all = &account->link == last;
+        h2o_linklist_unlink(&account->link);
+        h2o_linklist_insert(&schedule->ring, &account->link);
+        if (seen_all)
+            return NULL;
+    }
 }
 
 void tf_schedule_turn(struct tf_worker *worker)
 {
     struct tf_schedule *const schedule = &worker->schedule;
     for (int runs = 0; runs < RUNS_PER_TURN && tf_schedule_has_work(schedule); runs++) {
-        run_next(worker);
-        if (schedule->turn_ns >= TURN_NS)
+        struct tf_site_account *const account = next_site(schedule);
+        if (account == NULL)
+            return; /* the next turn is a round later */
+        struct tf_exchange *const exchange =
+            H2O_STRUCT_FROM_MEMBER(struct tf_exchange, link, account->exchanges.next);
+        tf_schedule_forget(exchange);
+        tf_exchange_run(exchange);
+        /* Looked at after the first: what waits gets on in every turn, even where new requests use all of it. */
+        if ((int64_t)schedule->turn_ns >= TURN_NS)
             return;
     }
 }

@@ -1,9 +1,11 @@
 /*
- * Who runs next. Guests that were preempted, and requests that could not run at once, wait in one queue per site; the
- * sites take turns. Where a request waits for a slot or for its function's concurrency it is woken by the next guest
- * that ends, oldest first.
+ * Who runs next: deficit round robin between sites, over new and resumed guests alike, charged in guest CPU time.
  *
- * A turn of the event loop gives guests about a millisecond, then looks at the network again.
+ * A turn of the event loop is one round: each site may use a quantum of it, and owes what it used beyond (a slice ends
+ * up to a tick late). A new request runs at once, inside libh2o's callback, while its site has credit and the turn is
+ * young, whatever else waits: short functions hardly notice a neighbour that computes. The rest waits in a queue per site;
+ * the sites with work take turns in a ring. Where a request waits for a slot or for its function's concurrency it is
+ * woken by the next guest that ends, oldest first.
  */
 #ifndef TF_H2O_HANDLER_SCHEDULE_H
 #define TF_H2O_HANDLER_SCHEDULE_H
@@ -18,32 +20,45 @@ struct tf_worker;
 struct tf_exchange;
 struct tf_entry;
 
-#define TF_SITE_BUCKETS 256
+#define TF_SITE_BUCKETS 1024
 
-/* A site with work. */
-struct tf_site_queue {
-    struct tf_site_queue *next_in_bucket;
-    h2o_linklist_t link;      /* in the ring */
+/* What one site uses of this worker. Made with its first request, kept until the routes no longer name it. */
+struct tf_site_account {
+    struct tf_site_account *next_in_bucket;
+    h2o_linklist_t link;      /* in the ring; unlinked: no work waits */
     h2o_linklist_t exchanges; /* READY, oldest first */
+    uint64_t round;           /* of `credit_ns` */
+    int64_t credit_ns;        /* left of its quantum; negative: owed */
+    uint32_t users;           /* exchanges that refer to it */
     char site[];
 };
 
 struct tf_schedule {
     h2o_linklist_t ring; /* sites with work, next one first */
-    struct tf_site_queue *buckets[TF_SITE_BUCKETS];
+    struct tf_site_account *buckets[TF_SITE_BUCKETS];
     h2o_linklist_t slotless;
-    uint64_t waiting;   /* exchanges that wait, or waited, for a load or a slot and have none yet */
-    uint64_t turn_ns;   /* what guests used in this turn of the loop */
+    uint64_t waiting;  /* exchanges that wait, or waited, for a load or a slot and have none yet */
+    uint64_t turn_ns;  /* what guests used in this turn of the loop */
+    uint64_t round;    /* number of this turn */
 };
 
 void tf_schedule_init(struct tf_schedule *schedule);
 bool tf_schedule_has_work(const struct tf_schedule *schedule);
-/* Whether a new request may run at once: nobody waits for a turn, and this turn of the loop is young. */
-bool tf_schedule_may_run_inline(const struct tf_schedule *schedule);
+/* A turn of the event loop begins. */
+void tf_schedule_begin_turn(struct tf_schedule *schedule);
+/* The account of a site, for an exchange to keep until tf_schedule_leave_site. NULL without memory. */
+struct tf_site_account *tf_schedule_join_site(struct tf_schedule *schedule, const char *site);
+void tf_schedule_leave_site(struct tf_site_account **account);
+/* Forgets sites that nobody uses and `is_routed` does not know. */
+void tf_schedule_sweep(struct tf_schedule *schedule, bool (*is_routed)(void *context, const char *site), void *context);
+/* Whether a new request of the site may run at once: it has credit, no older work, and this turn of the loop is young. */
+bool tf_schedule_may_run_inline(struct tf_schedule *schedule, struct tf_site_account *account);
+/* A guest of the site used this much. */
+void tf_schedule_charge(struct tf_schedule *schedule, struct tf_site_account *account, uint64_t ns);
 /* Puts an exchange at the end of its site's queue. */
 void tf_schedule_ready(struct tf_worker *worker, struct tf_exchange *exchange);
 /* Takes an exchange out of its site's queue. */
-void tf_schedule_forget(struct tf_worker *worker, struct tf_exchange *exchange);
+void tf_schedule_forget(struct tf_exchange *exchange);
 /* Runs ready exchanges until the turn is used up or none is left. */
 void tf_schedule_turn(struct tf_worker *worker);
 /* A guest of `entry` ended: lets one that waited for that go on. */

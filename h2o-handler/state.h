@@ -64,6 +64,7 @@ struct tf_exchange {
     struct tf_worker *worker;
     h2o_req_t *req;
     struct tf_entry *entry; /* held */
+    struct tf_site_account *account; /* joined */
     struct tf_guest *guest;
     enum tf_exchange_state state;
     bool is_watched;
@@ -71,7 +72,7 @@ struct tf_exchange {
     h2o_linklist_t link;
     h2o_timeout_entry_t deadline;
     struct tf_request request;
-    const char *site, *function_path; /* the route's, copied */
+    const char *function_path; /* the route's, copied */
 };
 
 /* A number for an error that is both in the response and in the log: unique in this worker, and hard to guess. */

@@ -148,7 +148,7 @@ static void turn(struct tf_worker *worker, int32_t wait_ms)
         worker->is_open = true;
         tf_server_open(&worker->server);
     }
-    worker->schedule.turn_ns = 0;
+    tf_schedule_begin_turn(&worker->schedule);
     tf_server_turn(&worker->server, tf_schedule_has_work(&worker->schedule) ? 0 : wait_ms);
     tf_schedule_turn(worker);
 }
