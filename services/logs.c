@@ -19,7 +19,9 @@
 #include "services/log_line.h"
 #include "services/metrics.h"
 
-#define POLL_MS 50
+/* Between two looks at the rings: when there was nothing, and when there was something. */
+#define POLL_IDLE_MS 50
+#define POLL_BUSY_MS 5
 #define TICK_NS TF_NS_PER_S
 /* How much of one ring is read before the next one's turn, and of all before time and stop_fd are looked at. */
 #define RECORDS_PER_RING 64
@@ -115,8 +117,8 @@ static void take_record(struct service *service, uint32_t worker, const uint8_t 
         tf_log_functions_failure(&service->functions, &record.failure, worker, now_ns);
 }
 
-/* Takes turns between the rings. True: there is more. */
-static bool drain(struct service *service)
+/* Takes turns between the rings. Returns how long to wait before the next time, ms; 0: there is more. */
+static int drain(struct service *service)
 {
     uint8_t bytes[TF_RING_RECORD_MAX];
     uint64_t const now_ns = tf_clock_ns();
@@ -136,7 +138,9 @@ static bool drain(struct service *service)
         }
     }
     flush_access(service);
-    return is_more;
+    if (is_more)
+        return 0;
+    return taken > 0 ? POLL_BUSY_MS : POLL_IDLE_MS;
 }
 
 /* ---- the clock ---- */
@@ -195,13 +199,13 @@ static void tick(struct service *service)
 static void serve(struct service *service)
 {
     struct pollfd stop = {.fd = service->config->stop_fd, .events = POLLIN};
-    bool is_more = true;
-    while (poll(&stop, 1, is_more ? 0 : POLL_MS) <= 0) {
-        is_more = drain(service);
+    int wait_ms = 0;
+    while (poll(&stop, 1, wait_ms) <= 0) {
+        wait_ms = drain(service);
         tick(service);
     }
     uint64_t const deadline_ns = tf_clock_ns() + STOP_NS;
-    while (drain(service) && tf_clock_ns() < deadline_ns)
+    while (drain(service) == 0 && tf_clock_ns() < deadline_ns)
         ;
     service->next_tick_ns = service->next_metrics_ns = 0;
     tick(service);
