@@ -1,0 +1,134 @@
+"""Servers to measure: started on a free port, pinned to a core, and what CPU time they use."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+BODY = b"Hello, world!\n"
+SERVER_CORE, CLIENT_CORE = "0", "1"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def read(path):
+    with open(path, encoding="ascii", errors="replace") as stream:
+        return stream.read()
+
+
+def process_tree(pid):
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                parents[int(name)] = int(read("/proc/%s/stat" % name).rsplit(")", 1)[1].split()[1])
+            except OSError:
+                pass
+    tree = {pid}
+    while True:
+        more = {child for child, parent in parents.items() if parent in tree} - tree
+        if not more:
+            return tree
+        tree |= more
+
+
+def cpu_seconds(pids):
+    """User and system time of the processes, all their threads, from the scheduler's own nanoseconds."""
+    total = 0
+    for pid in pids:
+        try:
+            for thread in os.listdir("/proc/%d/task" % pid):
+                total += int(read("/proc/%d/task/%s/schedstat" % (pid, thread)).split()[0])
+        except OSError:
+            pass
+    return total / 1e9
+
+
+class Server:
+    def __init__(self, name, path):
+        self.name, self.path, self.port = name, path, free_port()
+        self.folder = tempfile.mkdtemp(prefix="tf-hello-")
+        self.log = open(os.path.join(self.folder, "log"), "wb")
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(["taskset", "-c", SERVER_CORE, *self.command()], stdout=self.log,
+                                        stderr=self.log, stdin=subprocess.DEVNULL, start_new_session=True)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(self.url(), timeout=5) as response:
+                    body = response.read()
+                if body != BODY:
+                    raise SystemExit("%s answers %r" % (self.name, body))
+                return
+            except OSError as error:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.log.flush()
+                    raise SystemExit("%s does not serve (%s):\n%s" % (self.name, error, read(self.log.name)))
+                time.sleep(0.05)
+
+    def url(self):
+        return "http://127.0.0.1:%d%s" % (self.port, self.path)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Terrafirma(Server):
+    """`sites`: {"site/path": the file that goes there}. `limits`: of the configuration file."""
+
+    def __init__(self, build, path="/hello.wasm", sites=None, limits=None):
+        super().__init__("hello.wasm", path)
+        self.build = os.path.abspath(build)
+        self.config = os.path.join(self.folder, "terrafirma.yaml")
+        sites = sites or {"_default/hello.wasm": self.guest("examples/site/_default/hello.wasm")}
+        for place, source in sites.items():
+            target = os.path.join(self.folder, "root", place)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy(source, target)
+        with open(self.config, "w", encoding="ascii") as stream:
+            stream.write("limits:\n" + "".join("  %s: %s\n" % item for item in limits.items()) if limits else "")
+
+    def guest(self, path):
+        return os.path.join(self.build, path)
+
+    def command(self):
+        return [os.path.join(self.build, "terrafirma"), "serve", "--config", self.config, "--root",
+                os.path.join(self.folder, "root"), "--cache", os.path.join(self.folder, "cache"), "--listen",
+                "127.0.0.1:%d" % self.port, "--workers", "1"]
+
+    def worker(self):
+        """Its process id, which is also that of the thread with the event loop."""
+        for pid in process_tree(self.process.pid):
+            if "\0_worker\0" in read("/proc/%d/cmdline" % pid):
+                return pid
+        raise SystemExit("there is no worker")
+
+
+class Native(Server):
+    def __init__(self, build):
+        super().__init__("native-handler", "/hello.wasm")
+        self.build = os.path.abspath(build)
+
+    def command(self):
+        return [os.path.join(self.build, "benchmarks/native-handler"), "--listen", "127.0.0.1:%d" % self.port,
+                "--workers", "1"]
+
+    def worker(self):
+        return next(pid for pid in process_tree(self.process.pid) if pid != self.process.pid)
