@@ -35,7 +35,7 @@ static const char *const allowed_calls[] = {
     "mmap", "munmap", "mprotect", "madvise", "mremap", "brk",
     /* time, threads, signals */
     "clock_gettime", "gettimeofday", "time", "clock_nanosleep", "nanosleep", "timer_settime", "timer_delete", "futex",
-    "sched_yield",
+    "sched_yield", "sched_getaffinity",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "getpid", "gettid", "tgkill",
     "set_robust_list", "rseq", "getrandom", "exit", "exit_group", "membarrier", "getrusage",
 };
