@@ -1,4 +1,4 @@
-/* The C compiler's and the linker's command lines, and the fingerprint of all that shapes an artifact but the module. */
+/* The C compiler's and the linker's command lines: the child runs them, the parent hashes them. */
 #ifndef TF_COMPILER_FLAGS_H
 #define TF_COMPILER_FLAGS_H
 

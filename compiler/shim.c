@@ -197,8 +197,9 @@ static int put_export_prototypes(const struct tf_shim *shim, struct tf_buffer *t
 int tf_shim_before(const struct tf_shim *shim, struct tf_buffer *text, struct tf_error *error)
 {
     uint8_t storage[32];
-    tf_buffer_printf(text, "#define TF_STRICT %d\n#define TF_HAS_MEMORY %d\n#define TF_TABLE_ENTRIES_MAX %" PRIu64 "u\n",
-                     shim->is_strict, shim->canonical->has_memory, shim->limits->table_entries);
+    tf_buffer_printf(text, "#define TF_STRICT %d\n#define TF_HAS_MEMORY %d\n", shim->is_strict,
+                     shim->canonical->has_memory);
+    tf_buffer_printf(text, "#define TF_TABLE_ENTRIES_MAX %" PRIu64 "u\n", shim->limits->table_entries);
     tf_buffer_append_text(text, "#include \"wasm-rt.h\"\nstruct w2c_h;\nstruct w2c_m;\n");
     for (uint32_t i = 0; i < shim->canonical->import_count; i++) {
         struct tf_wasm_func_type type;

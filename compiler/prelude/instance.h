@@ -126,7 +126,8 @@ static inline bool tf_types_equal(wasm_rt_func_type_t wanted, wasm_rt_func_type_
     return found != NULL && a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
-static inline wasm_rt_function_ptr_t tf_callee(const wasm_rt_funcref_table_t *table, wasm_rt_func_type_t type, u32 index)
+static inline wasm_rt_function_ptr_t tf_callee(const wasm_rt_funcref_table_t *table, wasm_rt_func_type_t type,
+                                               u32 index)
 {
     if (UNLIKELY(index >= table->size))
         TF_RAISE(TF_TRAP_OUT_OF_BOUNDS);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -172,8 +173,7 @@ static void take_memory(void)
 {
     uint64_t total = 0;
     while (total < (64ull << 30)) {
-        char *const block = malloc(1 << 24);
-        if (block == NULL)
+        if (mmap(NULL, 1 << 24, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
             break;
         total += 1 << 24;
     }

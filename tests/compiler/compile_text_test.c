@@ -32,7 +32,8 @@ static void what_wasm2c_writes_passes(void)
 {
     ACCEPTED(TF_TEXT_SOURCE, "");
     ACCEPTED(TF_TEXT_SOURCE, "static u32 w2c_m_f2(w2c_m*, u32);\n\nFUNC_TYPE_T(w2c_m_t0) = \"" TYPE "\";\n");
-    ACCEPTED(TF_TEXT_SOURCE, "void w2c_m_run(w2c_m* instance) {\n#if WASM_RT_USE_SEGUE\n#endif\n  w2c_m_run_0(instance);\n}\n");
+    ACCEPTED(TF_TEXT_SOURCE, "void w2c_m_run(w2c_m* instance) {\n#if WASM_RT_USE_SEGUE\n#endif\n"
+                             "  w2c_m_run_0(instance);\n}\n");
     ACCEPTED(TF_TEXT_SOURCE, "/* export: 'run' */ var_f0 = 1.5e+20; var_d0 = -0.25; var_j1 = 0x1fFull; var_i0 = 7u;");
     ACCEPTED(TF_TEXT_SOURCE, "var_f0 = f32_reinterpret_i32(0x7fa00000) /* nan:0x200000 */;");
     ACCEPTED(TF_TEXT_HEADER, "typedef struct w2c_m {\n  u32 w2c_g0;\n  char dummy_member;\n} w2c_m;\n");
