@@ -69,13 +69,14 @@ static int set_wabt_prefix(struct tf_compiler *compiler, const char *prefix, str
 static int load_program(struct tf_compiler *compiler, const char *path, struct tf_buffer *program,
                         struct tf_error *error)
 {
-    char beside[PATH_MAX + 32];
+    static const char child_name[] = "terrafirma-compiler";
+    char beside[PATH_MAX + sizeof(child_name)];
     if (path == NULL) {
         ssize_t const length = readlink("/proc/self/exe", beside, PATH_MAX);
         char *const slash = length > 0 ? memrchr(beside, '/', (size_t)length) : NULL;
         if (slash == NULL)
             return tf_error_system(error, "finding the running program");
-        strcpy(slash + 1, "terrafirma-compiler");
+        memcpy(slash + 1, child_name, sizeof(child_name));
         path = beside;
     }
     int const fd = open(path, O_RDONLY | O_CLOEXEC);

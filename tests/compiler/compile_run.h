@@ -20,6 +20,14 @@
 #include <terrafirma/abi.h>
 #include <terrafirma/worlds.h>
 
+/* The build system says where things are; so that the header stands alone. */
+#ifndef TF_WABT_PREFIX_DEFAULT
+#define TF_WABT_PREFIX_DEFAULT "/opt/terrafirma/wabt-1.0.36"
+#endif
+#ifndef TF_BINARY_DIR
+#define TF_BINARY_DIR "."
+#endif
+
 #define RUN_AREA (TF_ABI_HOST_AREA_BYTES + TF_ABI_GUARD_BYTES + (1ull << 32) + TF_ABI_REACH_LARGE_BYTES)
 #define RUN_STACK_BYTES (1u << 20)
 #define RUN_GUARD_BYTES (1u << 20)
