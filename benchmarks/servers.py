@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 BODY = b"Hello, world!\n"
@@ -112,6 +113,22 @@ class Terrafirma(Server):
         return [os.path.join(self.build, "terrafirma"), "serve", "--config", self.config, "--root",
                 os.path.join(self.folder, "root"), "--cache", os.path.join(self.folder, "cache"), "--listen",
                 "127.0.0.1:%d" % self.port, "--workers", "1"]
+
+    def wait(self, path, host, statuses):
+        """Asks until the answer has one of the statuses: until it is built, in most cases."""
+        request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.port, path), headers={"Host": host})
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as response:
+                    status = response.status
+            except urllib.error.HTTPError as error:
+                status = error.code
+            if status in statuses:
+                return
+            if time.monotonic() > deadline:
+                raise SystemExit("%s of %s answers %d" % (path, host, status))
+            time.sleep(0.05)
 
     def worker(self):
         """Its process id, which is also that of the thread with the event loop."""
