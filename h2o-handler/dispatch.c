@@ -56,17 +56,67 @@ static bool refuse_malformed(struct tf_server *server, h2o_req_t *req)
     return false;
 }
 
-/* The site that the request's host means, or NULL. `name` is room for it. */
+/* The same few hosts come again and again: what each meant under the current routes. A stranger can fill it with hosts
+ * of no site, which costs the others a parse each, as it would without. */
+#define MEMO_ENTRIES 64u
+#define MEMO_BYTES 64u
+
+struct memo {
+    uint64_t generation; /* of the routes; 0: unused */
+    uint32_t length;
+    char authority[MEMO_BYTES];
+    char site[MEMO_BYTES]; /* "": none */
+};
+
+static struct memo memos[MEMO_ENTRIES]; /* one event loop per process */
+
+static struct memo *memo_of(const char *authority, size_t length)
+{
+    uint32_t hash = (uint32_t)length * 0x9e3779b1u;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)authority[i]) * 16777619u;
+    return &memos[(hash ^ hash >> 15) % MEMO_ENTRIES];
+}
+
+/* The site that the request's host means, or "" for none. A request without a host (HTTP/1.0) has no authority's base;
+ * an empty host is one that means nothing. */
+static void find_site_name(const struct tf_routes *routes, h2o_iovec_t authority, char name[TF_SITE_NAME_BYTES])
+{
+    if (authority.base != NULL) {
+        if (!tf_site_from_authority(authority.base, authority.len, name)) {
+            name[0] = '\0';
+            return;
+        }
+        if (tf_routes_has_site(routes, name))
+            return;
+    }
+    name[0] = '\0';
+    if (tf_routes_has_site(routes, default_site))
+        memcpy(name, default_site, sizeof(default_site));
+}
+
+/* As above, NULL for none; remembered where it is short. `name` is room for it. */
 static const char *site_of(struct tf_server *server, const struct tf_routes *routes, const h2o_req_t *req,
                            char name[TF_SITE_NAME_BYTES])
 {
-    if (!tf_server_request_lacks_host(server, req)) {
-        if (!tf_site_from_authority(req->authority.base, req->authority.len, name))
-            return NULL;
-        if (tf_routes_has_site(routes, name))
-            return name;
+    h2o_iovec_t const authority = tf_server_request_lacks_host(server, req) ? (h2o_iovec_t){NULL, 0} : req->authority;
+    if (authority.len == 0 || authority.len > MEMO_BYTES) {
+        find_site_name(routes, authority, name);
+        return name[0] != '\0' ? name : NULL;
     }
-    return tf_routes_has_site(routes, default_site) ? default_site : NULL;
+    struct memo *const memo = memo_of(authority.base, authority.len);
+    uint64_t const generation = tf_routes_generation(routes);
+    if (memo->generation != generation || memo->length != authority.len ||
+        memcmp(memo->authority, authority.base, authority.len) != 0) {
+        find_site_name(routes, authority, name);
+        if (strlen(name) >= MEMO_BYTES)
+            return name;
+        memo->generation = generation;
+        memo->length = (uint32_t)authority.len;
+        memcpy(memo->authority, authority.base, authority.len);
+        memcpy(memo->site, name, strlen(name) + 1);
+    }
+    return memo->site[0] != '\0' ? memo->site : NULL;
 }
 
 static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route)
