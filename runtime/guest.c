@@ -64,6 +64,20 @@ int tf_guest_start(struct tf_function *function, const struct tf_request *reques
     return 0;
 }
 
+void tf_guest_restart(struct tf_guest *guest)
+{
+    assert(guest->state == TF_GUEST_ENDED);
+    guest->state = TF_GUEST_READY;
+    guest->yield_wanted = false;
+    guest->needs_set_up = false;
+    guest->trap = TF_TRAP_NONE;
+    guest->trap_address = NULL;
+    guest->trap_detail = NULL;
+    guest->cpu_ticks = 0;
+    guest->started_ns = tf_clock_ns();
+    prepare_stack(guest);
+}
+
 void tf_guest_main(struct tf_guest *guest)
 {
     struct tf_abi_module const *const abi = guest->function->source.abi;

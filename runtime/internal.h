@@ -213,6 +213,9 @@ static inline uint64_t tf_ticks(void)
 void tf_guest_leave(struct tf_guest *guest, enum tf_switch_reason reason);
 /* Called by the assembly when a preempted guest's registers are saved. */
 void tf_guest_preempted(void);
+/* Tests only: a guest that ended runs its entry again, on the instance and memory as they are, with new budgets. The
+ * specification's suite goes on with an instance after a trap; a request never does. */
+void tf_guest_restart(struct tf_guest *guest);
 /* First thing that runs on a guest's stack. */
 void tf_guest_main(struct tf_guest *guest);
 
