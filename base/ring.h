@@ -2,8 +2,9 @@
  * A ring of records in shared memory: one writer process, one reader process.
  *
  * The writer never waits, never makes a system call and never trusts what lies in the shared pages: when the ring is
- * full it drops the record and counts it. The reader looks now and then, and treats every length in the ring as hostile (the
- * writer is a worker, which runs tenants' code): a ring that lies is emptied and counted, never followed out of bounds.
+ * full it drops the record and counts it. The reader looks now and then, and treats every length in the ring as hostile
+ * (the writer is a worker, which runs tenants' code): a ring that lies is emptied and counted, never followed out of
+ * bounds.
  *
  *     page 0: magic, capacity, written (writer's), dropped (writer's), read (reader's)
  *     then `capacity` bytes: records of u32 length + bytes, padded to 8; a length of UINT32_MAX: go on at the start

@@ -1,7 +1,8 @@
 /*
  * A load generator that keeps to its schedule, whatever the server does: request i is due at start + i / rate, and its
- * latency counts from that moment, so that a server that stalls cannot hide the requests it kept from being sent. Beside
- * the paced ones, neighbours: clients in a closed loop on another function. One thread does both, and never sleeps.
+ * latency counts from that moment, so that a server that stalls cannot hide the requests it kept from being sent.
+ * Beside the paced ones, neighbours: clients in a closed loop on another function. One thread does both, and never
+ * sleeps.
  *
  *     paced --port PORT --rate PER_SECOND --seconds S [--path P] [--host H] [--connections N]
  *           [--neighbours N --neighbour-path P [--neighbour-host H]]

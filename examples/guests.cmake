@@ -1,5 +1,5 @@
-# How guests are built: tf_guest_c(<output> <source>…) and tf_guest_wat(<output> <source>) make one .wasm each and append
-# it to the caller's list `guests`. Tools are found, or the configuration fails and says which package has them.
+# How guests are built: tf_guest_c(<output> <source>…) and tf_guest_wat(<output> <source>) make one .wasm each and
+# append it to the caller's list `guests`. Tools are found, or the configuration fails and says which package has them.
 
 set(TF_WABT_PREFIX /opt/terrafirma/wabt-1.0.36 CACHE PATH "Where scripts/install-deps put wabt")
 find_program(TF_WASM_CC NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14

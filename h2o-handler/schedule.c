@@ -125,7 +125,8 @@ void tf_schedule_forget(struct tf_exchange *exchange)
         h2o_linklist_unlink(&exchange->account->link);
 }
 
-/* The first site of the ring that has credit; the others move behind it, and get theirs in later rounds. NULL: all owe. */
+/* The first site of the ring that has credit; the others move behind it, and get theirs in later rounds. NULL: all
+ * owe. */
 static struct tf_site_account *next_site(struct tf_schedule *schedule)
 {
     h2o_linklist_t *const last = schedule->ring.prev;

@@ -3,9 +3,9 @@
  *
  * A turn of the event loop is one round: each site may use a quantum of it, and owes what it used beyond (a slice ends
  * up to a tick late). A new request runs at once, inside libh2o's callback, while its site has credit and the turn is
- * young, whatever else waits: short functions hardly notice a neighbour that computes. The rest waits in a queue per site;
- * the sites with work take turns in a ring. Where a request waits for a slot or for its function's concurrency it is
- * woken by the next guest that ends, oldest first.
+ * young, whatever else waits: short functions hardly notice a neighbour that computes. The rest waits in a queue per
+ * site; the sites with work take turns in a ring. Where a request waits for a slot or for its function's concurrency it
+ * is woken by the next guest that ends, oldest first.
  */
 #ifndef TF_H2O_HANDLER_SCHEDULE_H
 #define TF_H2O_HANDLER_SCHEDULE_H
@@ -51,7 +51,8 @@ struct tf_site_account *tf_schedule_join_site(struct tf_schedule *schedule, cons
 void tf_schedule_leave_site(struct tf_site_account **account);
 /* Forgets sites that nobody uses and `is_routed` does not know. */
 void tf_schedule_sweep(struct tf_schedule *schedule, bool (*is_routed)(void *context, const char *site), void *context);
-/* Whether a new request of the site may run at once: it has credit, no older work, and this turn of the loop is young. */
+/* Whether a new request of the site may run at once: it has credit, no older work, and this turn of the loop is
+ * young. */
 bool tf_schedule_may_run_inline(struct tf_schedule *schedule, struct tf_site_account *account);
 /* A guest of the site used this much. */
 void tf_schedule_charge(struct tf_schedule *schedule, struct tf_site_account *account, uint64_t ns);

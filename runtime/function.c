@@ -1,10 +1,11 @@
 /*
  * A function: what every request of it starts from.
  *
- * First the base: instance bytes and tables as instantiation leaves them, made on scratch memory (instantiate touches no
- * linear memory and calls no host function, so it needs no sandbox but the trap handler). Then, where the module has a
- * start function or _initialize that may be frozen, the first guest runs them as part of its request, under its limits,
- * and what they left becomes the snapshot for all later ones. Where they may not be frozen, every guest runs them.
+ * First the base: instance bytes and tables as instantiation leaves them, made on scratch memory (instantiate touches
+ * no linear memory and calls no host function, so it needs no sandbox but the trap handler). Then, where the module has
+ * a start function or _initialize that may be frozen, the first guest runs them as part of its request, under its
+ * limits, and what they left becomes the snapshot for all later ones. Where they may not be frozen, every guest runs
+ * them.
  */
 #include "runtime/internal.h"
 
@@ -229,8 +230,8 @@ uint32_t tf_function_guests(const struct tf_function *function)
 }
 
 /*
- * The guest has just run start and initialize: its state becomes the function's. The guest goes on in its slot, which is
- * bound to the old image and therefore bound anew before its next request, as are all other slots.
+ * The guest has just run start and initialize: its state becomes the function's. The guest goes on in its slot, which
+ * is bound to the old image and therefore bound anew before its next request, as are all other slots.
  */
 int tf_function_take_snapshot(struct tf_guest *guest)
 {

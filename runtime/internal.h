@@ -7,7 +7,7 @@
  *     │ guard 1 MiB │ guest stack │ header, instance, tables … save area │ guard 1 MiB │ linear memory 4 GiB │ reach │
  *                   ▲             ▲ host area, TF_ABI_HOST_AREA_BYTES    ▲             ▲
  *                   stack_low     header (TF_ABI_HEADER_BYTES below the  │             memory
- *                                 instance)                              save_top (where a preempted guest's registers go)
+ *                                 instance)                              save_top (a preempted guest's registers)
  *
  * Guest code reaches what lies above `memory` (32-bit address + static offset, all unsigned) and, through its stack
  * pointer, what lies around the stack. Both end in mappings that never become accessible.

@@ -9,8 +9,9 @@
  * taken at all for a while, the look-out sleeps for good until the next turn wakes it.
  *
  * A guest is only ever interrupted inside its own text; in host code the tick leaves a note that the next host call
- * reads on entry. The handler does not switch stacks itself: it rewrites the interrupted context so that the thread goes
- * on at tf_preempt_entry, on the slot's save area, and returns. So no signal frame stays behind, no mask is to be undone.
+ * reads on entry. The handler does not switch stacks itself: it rewrites the interrupted context so that the thread
+ * goes on at tf_preempt_entry, on the slot's save area, and returns. So no signal frame stays behind, no mask is to be
+ * undone.
  */
 #include "runtime/internal.h"
 
@@ -83,7 +84,8 @@ static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
     syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-/* Sleeps until a turn is taken. The order matters: the thread that takes a turn raises `turns` and then reads `awake`. */
+/* Sleeps until a turn is taken. The order matters: the thread that takes a turn raises `turns` and then reads
+ * `awake`. */
 static void sleep_for_good(struct tf_tick *tick, uint64_t turns_seen, struct tf_runtime *runtime)
 {
     atomic_store(&tick->awake, 0);

@@ -1,8 +1,8 @@
 /*
  * Artifacts written by hand, for testing the runtime without a compiler: one descriptor per behaviour.
  *
- * Built as a shared object of its own, so that its text is a range like a real artifact's. Code here plays by the rules of
- * compiled code: it reaches memory at a constant distance from the instance and the host through the header.
+ * Built as a shared object of its own, so that its text is a range like a real artifact's. Code here plays by the rules
+ * of compiled code: it reaches memory at a constant distance from the instance and the host through the header.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -190,7 +190,8 @@ static void run_spin_in_host_calls(void *instance)
         grow(instance, 0);
 }
 
-/* A computation whose result shows whether a preemption lost a register: integers, doubles, AVX lanes where built so. */
+/* A computation whose result shows whether a preemption lost a register: integers, doubles, AVX lanes where built
+ * so. */
 static void run_compute(void *instance)
 {
     double values[16];

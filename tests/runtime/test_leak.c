@@ -1,7 +1,7 @@
 /*
  * Nothing of a request is visible to the next: a guest that changes everything it can at random (leak.wat) and ends in
- * every way there is, and after each the whole state that the next request would start from, compared bit by bit with the
- * function's snapshot.
+ * every way there is, and after each the whole state that the next request would start from, compared bit by bit with
+ * the function's snapshot.
  *
  *     test_leak [ROUNDS]
  */

@@ -1,6 +1,6 @@
 /*
- * From a .wasm file to a function of a runtime, through the real compiler, cache and loader: for benchmarks and tests that
- * drive the runtime without a server. One thread. The cache is a temporary folder, removed by tf_artifact_close.
+ * From a .wasm file to a function of a runtime, through the real compiler, cache and loader: for benchmarks and tests
+ * that drive the runtime without a server. One thread. The cache is a temporary folder, removed by tf_artifact_close.
  */
 #ifndef TF_TESTS_ARTIFACT_H
 #define TF_TESTS_ARTIFACT_H
