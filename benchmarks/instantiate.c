@@ -218,7 +218,7 @@ int main(int argc, char **argv)
 {
     unsigned rounds = 15;
     if (argc == 4 && strcmp(argv[1], "--rounds") == 0) {
-        rounds = (unsigned)atoi(argv[2]);
+        rounds = (unsigned)strtoul(argv[2], NULL, 10);
         argv += 2;
         argc -= 2;
     }
@@ -241,7 +241,8 @@ int main(int argc, char **argv)
         {"large-16", 256 << 20, 16, 0, 0, 0}, {"grow", 22 << 16, 2, 0, 0, 0},
     };
     printf("writes found by %s; medians of %u samples, µs a request\n\n", tf_runtime_write_tracking(runtime), rounds);
-    printf("| guest | memory KiB | pages written | ours | copy-on-write + MADV_DONTNEED | ratio | ours, second worker busy |\n");
+    printf("| guest | memory KiB | pages written | ours | copy-on-write + MADV_DONTNEED | ratio "
+           "| ours, second worker busy |\n");
     printf("|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct tf_function *function = load(argv[1], rows[i].guest);

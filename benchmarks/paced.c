@@ -250,7 +250,8 @@ static void print_kind(const char *name, struct kind *kind)
 
 static void write_request(struct kind *kind, const char *path, const char *host)
 {
-    int const length = snprintf(kind->request, sizeof(kind->request), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host);
+    int const length =
+        snprintf(kind->request, sizeof(kind->request), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host);
     if (length < 0 || (size_t)length >= sizeof(kind->request)) {
         errno = ENAMETOOLONG;
         fail("request");

@@ -11,7 +11,8 @@ find_program(TF_WAT2WASM NAMES wat2wasm)
 foreach(tool TF_WASM_CC TF_WASM_LD TF_WAT2WASM)
     if(NOT ${tool})
         message(FATAL_ERROR "${tool} was not found: examples and test guests need clang, lld and wabt "
-            "(scripts/install-deps installs them). Give its path with -D${tool}=…, or leave guests out with -DTF_GUESTS=OFF.")
+            "(scripts/install-deps installs them). Give its path with -D${tool}=…, or leave guests out with "
+            "-DTF_GUESTS=OFF.")
     endif()
 endforeach()
 

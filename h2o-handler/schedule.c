@@ -131,7 +131,8 @@ static struct tf_site_account *next_site(struct tf_schedule *schedule)
 {
     h2o_linklist_t *const last = schedule->ring.prev;
     for (;;) {
-        struct tf_site_account *const account = H2O_STRUCT_FROM_MEMBER(struct tf_site_account, link, schedule->ring.next);
+        struct tf_site_account *const account =
+            H2O_STRUCT_FROM_MEMBER(struct tf_site_account, link, schedule->ring.next);
         if (credit_of(schedule, account) > 0)
             return account;
         bool const seen_all = &account->link == last;

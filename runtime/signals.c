@@ -100,7 +100,8 @@ static void report_crash(int signal, const siginfo_t *info, uintptr_t pc, const 
     put_text(line, &n, most, " address 0x");
     put_hex(line, &n, most, (uintptr_t)info->si_addr);
     if (guest != NULL) {
-        put_text(line, &n, most, tf_in_text(guest->function, pc) ? " in guest text, slot 0x" : " in host code, slot 0x");
+        put_text(line, &n, most, tf_in_text(guest->function, pc) ? " in guest text" : " in host code");
+        put_text(line, &n, most, ", slot 0x");
         put_hex(line, &n, most, (uintptr_t)guest->slot->base);
     }
     put_character(line, &n, sizeof(line), '\n');

@@ -167,7 +167,8 @@ static void send_to_preempt_entry(struct tf_slot *slot, ucontext_t *context)
 {
     greg_t *const registers = context->uc_mcontext.gregs;
     uint8_t *const save_top = (uint8_t *)slot->header + TF_ABI_HOST_AREA_BYTES;
-    uint64_t *const frame = (uint64_t *)save_top - 6; /* one word spare: rsp is 16-byte aligned after 15 pushes + call */
+    /* One word spare: rsp is 16-byte aligned after 15 pushes and a call. */
+    uint64_t *const frame = (uint64_t *)save_top - 6;
     uint16_t cs, ss;
     __asm__("mov %%cs, %0" : "=r"(cs));
     __asm__("mov %%ss, %0" : "=r"(ss));

@@ -58,7 +58,8 @@ static void take_shared(void *context, const char *text)
 
 bool spec_read_exceptions(struct spec_file *file, bool is_fast)
 {
-    return read_list(SPEC_SHARED_LIST, take_shared, file) && (!is_fast || read_list(SPEC_FAST_LIST, take_difference, file));
+    return read_list(SPEC_SHARED_LIST, take_shared, file) &&
+           (!is_fast || read_list(SPEC_FAST_LIST, take_difference, file));
 }
 
 bool spec_exceptions_seen(const struct spec_file *file)

@@ -28,8 +28,8 @@ static const char usage[] =
     "                [--print-counts] FILE.wast ...\n"
     "\n"
     "A FILE without a slash is one of the suite. Artifacts are kept in the cache's folder (default: a temporary one).\n"
-    "What each file must give is in " SPEC_COUNTS_LIST "; which assertions have to fail, and why, in " SPEC_FAST_LIST "\n"
-    "and " SPEC_SHARED_LIST ". --print-counts prints rows for the first of these instead of comparing.\n";
+    "What each file must give is in " SPEC_COUNTS_LIST "; which assertions have to fail, and why, in\n" SPEC_FAST_LIST
+    " and " SPEC_SHARED_LIST ". --print-counts prints rows for the first instead of comparing.\n";
 
 static struct options {
     const char *profile, *cc, *cache;
