@@ -119,46 +119,72 @@ static const char *site_of(struct tf_server *server, const struct tf_routes *rou
     return memo->site[0] != '\0' ? memo->site : NULL;
 }
 
-static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route)
+/* Of a request that was answered here. */
+static void report(struct tf_worker *worker, h2o_req_t *req, const char *site, const char *function,
+                   enum tf_log_outcome outcome, uint64_t arrived_ns)
+{
+    struct tf_reported const reported = {
+        .site = site, .function = function, .arrived_ns = arrived_ns, .outcome = outcome};
+    tf_report_request(worker, req, &reported);
+}
+
+void tf_dispatch_refused(struct tf_server *server, h2o_req_t *req)
+{
+    struct tf_worker *const worker = server->data;
+    if (req->res.status >= 100 && req->res.status <= 999)
+        report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, tf_report_now_ns(&worker->report));
+}
+
+static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route,
+                              uint64_t arrived_ns)
 {
     switch (route->state) {
     case TF_ROUTE_BUILDING:
         tf_respond_busy(req, "This function is being built; try again in a moment.");
+        report(worker, req, route->site, route->path, TF_LOG_OUTCOME_BUSY, arrived_ns);
         break;
     case TF_ROUTE_LIVE:
-        tf_request_start(worker, req, route);
+        tf_request_start(worker, req, route, arrived_ns);
         break;
     case TF_ROUTE_FAILED:
     case TF_ROUTE_REFUSED:
         tf_respond_text(req, 502, "This function could not be built. Build id: %s.", route->build_id);
+        report(worker, req, route->site, route->path, TF_LOG_OUTCOME_FAILED, arrived_ns);
         break;
     }
 }
 
-static void dispatch_file(struct tf_worker *worker, h2o_req_t *req, const char *site, const struct tf_target *target)
+static void dispatch_file(struct tf_worker *worker, h2o_req_t *req, const char *site, const struct tf_target *target,
+                          uint64_t arrived_ns)
 {
     bool const is_get = req->method.len == 3 && memcmp(req->method.base, "GET", 3) == 0;
     if (!is_get && !tf_request_is_head(req)) {
         tf_respond_method_not_allowed(req, "GET, HEAD");
+        report(worker, req, site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
         return;
     }
-    tf_static_file_start(worker, req, site, target->path, target->path_length);
+    tf_static_file_start(worker, req, site, target->path, target->path_length, arrived_ns);
 }
 
 void tf_dispatch(struct tf_server *server, h2o_req_t *req)
 {
     struct tf_worker *const worker = server->data;
-    if (refuse_malformed(server, req))
+    uint64_t const arrived_ns = tf_report_now_ns(&worker->report);
+    if (refuse_malformed(server, req)) {
+        report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
         return;
+    }
     const struct tf_routes *const routes = worker->routes.current;
     if (routes == NULL) {
         tf_respond_busy(req, "The server is starting; try again in a moment.");
+        report(worker, req, NULL, NULL, TF_LOG_OUTCOME_BUSY, arrived_ns);
         return;
     }
     char name[TF_SITE_NAME_BYTES];
     struct place place = {routes, site_of(server, routes, req, name)};
     if (place.site == NULL) {
         tf_respond_text(req, 404, "There is no such site here.");
+        report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
         return;
     }
     size_t const path_length = req->query_at < req->path.len ? req->query_at : req->path.len;
@@ -166,16 +192,18 @@ void tf_dispatch(struct tf_server *server, h2o_req_t *req)
     tf_target_resolve(req->path.base, path_length, look_up, &place, &target);
     switch (target.kind) {
     case TF_TARGET_FUNCTION:
-        dispatch_function(worker, req, target.route);
+        dispatch_function(worker, req, target.route, arrived_ns);
         break;
     case TF_TARGET_FILE:
-        dispatch_file(worker, req, place.site, &target);
+        dispatch_file(worker, req, place.site, &target, arrived_ns);
         break;
     case TF_TARGET_NOT_FOUND:
         tf_respond_text(req, 404, "Nothing is here.");
+        report(worker, req, place.site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
         break;
     case TF_TARGET_MALFORMED:
         tf_respond_text(req, 400, "The path is malformed.");
+        report(worker, req, place.site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
         break;
     }
 }

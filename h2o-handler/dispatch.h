@@ -6,5 +6,7 @@
 
 /* server->data is the struct tf_worker. */
 void tf_dispatch(struct tf_server *server, h2o_req_t *req);
+/* Of a request that never came there. */
+void tf_dispatch_refused(struct tf_server *server, h2o_req_t *req);
 
 #endif

@@ -162,7 +162,9 @@ static void create_function(struct tf_worker *worker, struct tf_entry *entry)
         .image_bytes = entry->module->image_bytes,
     };
     struct tf_error error = {0};
+    tf_report_enter(&worker->report, entry->key, "", "");
     int const code = tf_function_create(worker->runtime, &source, &entry->function, &error);
+    tf_report_leave(&worker->report);
     if (code != 0) {
         error.code = code;
         fail(worker, entry, RETRY_GUEST_NS, &error);

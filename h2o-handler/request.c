@@ -1,8 +1,10 @@
 #include "h2o-handler/request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "h2o-handler/fields.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
@@ -14,6 +16,33 @@
 static struct tf_text text_of(h2o_iovec_t bytes)
 {
     return (struct tf_text){bytes.base, bytes.len};
+}
+
+/* `what` is for people; `trap` only where there was one. */
+static void report_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id, const char *what)
+{
+    struct tf_log_failure failure = {
+        .error_id = error_id,
+        .pc_offset = TF_LOG_NO_OFFSET,
+        .function_index = TF_LOG_NO_FUNCTION,
+        .outcome = (uint8_t)outcome,
+        .site = tf_report_name(exchange->account->site),
+        .function = tf_report_name(exchange->function_path),
+        .detail = tf_report_name(what),
+    };
+    const struct tf_entry *const entry = exchange->entry;
+    if (entry != NULL)
+        failure.artifact = tf_report_name(entry->key);
+    if (outcome == TF_LOG_OUTCOME_TRAPPED) {
+        const void *const pc = tf_guest_trap_address(exchange->guest);
+        int64_t const function = pc != NULL ? tf_module_function_at(entry->module, pc) : -1;
+        failure.trap = (uint8_t)tf_guest_trap_kind(exchange->guest);
+        if (function >= 0) {
+            failure.function_index = (uint32_t)function;
+            failure.pc_offset = (uint64_t)((const uint8_t *)pc - entry->module->base);
+        }
+    }
+    tf_report_failure(&exchange->worker->report, &failure);
 }
 
 static void log_exchange(const struct tf_exchange *exchange, uint64_t error_id, const char *what)
@@ -31,6 +60,11 @@ void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, st
     const struct tf_exchange *const exchange = tf_guest_context(guest);
     if (exchange == NULL)
         return; /* a start function, before any request */
+    if (worker->report.is_on) {
+        tf_report_text(&worker->report, exchange->account->site, exchange->function_path, kind,
+                       (struct tf_log_text){text.bytes, text.length});
+        return;
+    }
     char site[200], path[200], line[600];
     tf_log_escape((struct tf_text){exchange->account->site, strlen(exchange->account->site)}, site, sizeof(site));
     tf_log_escape((struct tf_text){exchange->function_path, strlen(exchange->function_path)}, path, sizeof(path));
@@ -57,15 +91,45 @@ static void leave_queue(struct tf_exchange *exchange)
     stop_waiting(exchange);
 }
 
-/* After the answer was given, or when nobody waits for one any more: drops the guest, which resets its slot. */
-static void conclude(struct tf_exchange *exchange)
+static void give_up_seat(struct tf_exchange *exchange)
+{
+    exchange->account->guests -= exchange->is_seated;
+    exchange->is_seated = false;
+}
+
+static void report(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id)
+{
+    if (exchange->is_told)
+        return;
+    exchange->is_told = true;
+    struct tf_reported const reported = {
+        .site = exchange->account != NULL ? exchange->account->site : NULL,
+        .function = exchange->account != NULL ? exchange->function_path : NULL,
+        .arrived_ns = exchange->arrived_ns,
+        .cpu_ns = exchange->guest != NULL ? tf_guest_cpu_ns(exchange->guest) : 0,
+        .queue_ns = exchange->queue_ns,
+        .error_id = error_id,
+        .outcome = outcome,
+        .trap = outcome == TF_LOG_OUTCOME_TRAPPED ? tf_guest_trap_kind(exchange->guest) : TF_TRAP_NONE,
+    };
+    tf_report_request(exchange->worker, exchange->req, &reported);
+}
+
+/* After the answer was given, or when nobody waits for one any more: tells of it, and drops the guest, which resets its
+ * slot. */
+static void conclude(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id)
 {
     struct tf_worker *const worker = exchange->worker;
+    report(exchange, outcome, error_id);
     leave_queue(exchange);
+    if (exchange->is_in_gone)
+        tf_gone_forget(&worker->gone, exchange);
+    exchange->is_in_gone = false;
     exchange->state = TF_EXCHANGE_ANSWERED;
     if (exchange->guest != NULL) {
+        give_up_seat(exchange);
         tf_guest_finish(&exchange->guest);
-        tf_schedule_guest_ended(worker, exchange->entry);
+        tf_schedule_guest_ended(worker, exchange->entry, exchange->account);
     }
     if (exchange->entry != NULL)
         tf_functions_release(worker, &exchange->entry);
@@ -76,7 +140,7 @@ static void on_request_gone(void *chunk)
 {
     struct tf_exchange *const exchange = *(struct tf_exchange **)chunk;
     if (exchange->state != TF_EXCHANGE_ANSWERED)
-        conclude(exchange);
+        conclude(exchange, TF_LOG_OUTCOME_GONE, 0);
 }
 
 /* From here on the request may go away before its answer. */
@@ -88,21 +152,36 @@ static void watch(struct tf_exchange *exchange)
         h2o_mem_alloc_shared(&exchange->req->pool, sizeof(*chunk), on_request_gone);
     *chunk = exchange;
     exchange->is_watched = true;
+    exchange->is_in_gone = tf_gone_watch(&exchange->worker->gone, exchange);
 }
 
 static void answer_busy(struct tf_exchange *exchange)
 {
     tf_respond_busy(exchange->req, "All capacity for this function is in use; try again.");
-    conclude(exchange);
+    conclude(exchange, TF_LOG_OUTCOME_BUSY, 0);
 }
 
 /* `what` goes to the log, `told` to the client, and the id to both. */
-static void answer_failure(struct tf_exchange *exchange, int status, const char *what, const char *told)
+static void answer_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, int status, const char *what,
+                           const char *told)
 {
     uint64_t const id = tf_worker_error_id(exchange->worker);
-    log_exchange(exchange, id, what);
+    if (exchange->worker->report.is_on)
+        report_failure(exchange, outcome, id, what);
+    else
+        log_exchange(exchange, id, what);
     tf_respond_text(exchange->req, status, "%s Error id: %016llx.", told, (unsigned long long)id);
-    conclude(exchange);
+    conclude(exchange, outcome, id);
+}
+
+void tf_exchange_client_gone(struct tf_exchange *exchange)
+{
+    /* libh2o frees a request only after an answer; this one reaches nobody, and its connection ends with it. */
+    report(exchange, TF_LOG_OUTCOME_GONE, 0);
+    tf_connection_shut(tf_connection_of(exchange->req));
+    exchange->req->http1_is_persistent = 0;
+    tf_respond_busy(exchange->req, "");
+    conclude(exchange, TF_LOG_OUTCOME_GONE, 0);
 }
 
 static void on_deadline(h2o_timeout_entry_t *entry)
@@ -111,10 +190,10 @@ static void on_deadline(h2o_timeout_entry_t *entry)
     if (exchange->guest == NULL)
         answer_busy(exchange);
     else
-        answer_failure(exchange, 504, "waited too long", "The function took too long.");
+        answer_failure(exchange, TF_LOG_OUTCOME_WALL_OVER, 504, "waited too long", "The function took too long.");
 }
 
-/* Every request that waits has a deadline: over HTTP/1 a client that left is not noticed before it is answered. */
+/* Every request that waits has a deadline, whatever its client does. */
 static void set_deadline(struct tf_exchange *exchange)
 {
     watch(exchange);
@@ -163,28 +242,35 @@ static void answer_trap(struct tf_exchange *exchange)
     if (function >= 0 && used > 0 && (size_t)used < sizeof(what))
         snprintf(what + used, sizeof(what) - (size_t)used, ", in function %lld at +0x%llx", (long long)function,
                  (unsigned long long)((const uint8_t *)pc - module->base));
-    answer_failure(exchange, 502, what, "The function failed.");
+    answer_failure(exchange, TF_LOG_OUTCOME_TRAPPED, 502, what, "The function failed.");
 }
 
 static void answer_returned(struct tf_exchange *exchange)
 {
     const struct tf_response *const response = tf_guest_response(exchange->guest);
     if (response->status < 200 || response->status > 999) {
-        answer_failure(exchange, 502, "the response's status is no final one", "The function's response is not valid.");
+        answer_failure(exchange, TF_LOG_OUTCOME_FAILED, 502, "the response's status is no final one",
+                       "The function's response is not valid.");
         return;
     }
     tf_respond_guest(exchange->req, response);
     /* Only now, with the response on its way: the next request waits for the reset, this client does not. */
-    conclude(exchange);
+    conclude(exchange, TF_LOG_OUTCOME_RETURNED, 0);
 }
 
 static bool start_guest(struct tf_exchange *exchange)
 {
     struct tf_error error;
     error.text[0] = '\0';
+    if (exchange->account->guests >= exchange->worker->config->limits.site_concurrency) {
+        wait_in(exchange, TF_EXCHANGE_CROWDED, &exchange->account->crowded);
+        return false;
+    }
     switch (tf_guest_start(exchange->entry->function, &exchange->request, exchange, &exchange->guest, &error)) {
     case 0:
         stop_waiting(exchange);
+        exchange->account->guests++;
+        exchange->is_seated = true;
         return true;
     case TF_ERR_NO_SLOT:
         wait_in(exchange, TF_EXCHANGE_SLOTLESS, &exchange->worker->schedule.slotless);
@@ -193,9 +279,16 @@ static bool start_guest(struct tf_exchange *exchange)
         wait_in(exchange, TF_EXCHANGE_CROWDED, &exchange->entry->crowded);
         return false;
     default:
-        answer_failure(exchange, 502, error.text, "The function could not be started.");
+        answer_failure(exchange, TF_LOG_OUTCOME_FAILED, 502, error.text, "The function could not be started.");
         return false;
     }
+}
+
+/* One that ran at once did not queue, and need not read the clock for it. */
+static void note_queue_time(struct tf_exchange *exchange)
+{
+    uint64_t const now_ns = tf_report_now_ns(&exchange->worker->report);
+    exchange->queue_ns = now_ns > exchange->arrived_ns ? now_ns - exchange->arrived_ns : 0;
 }
 
 void tf_exchange_run(struct tf_exchange *exchange)
@@ -206,6 +299,11 @@ void tf_exchange_run(struct tf_exchange *exchange)
     else if (!start_guest(exchange))
         return;
     exchange->state = TF_EXCHANGE_RUNNING;
+    if (!exchange->has_begun && exchange->is_watched)
+        note_queue_time(exchange);
+    exchange->has_begun = true;
+    struct tf_report *const report = &exchange->worker->report;
+    tf_report_enter(report, exchange->entry->key, exchange->account->site, exchange->function_path);
     enum tf_outcome const outcome = tf_guest_resume(exchange->guest);
     tf_schedule_charge(&exchange->worker->schedule, exchange->account,
                        tf_guest_cpu_ns(exchange->guest) - used_before_ns);
@@ -225,12 +323,13 @@ void tf_exchange_run(struct tf_exchange *exchange)
         answer_trap(exchange);
         break;
     case TF_OUTCOME_CPU_OVER:
-        answer_failure(exchange, 504, "CPU time over", "The function took too long.");
+        answer_failure(exchange, TF_LOG_OUTCOME_CPU_OVER, 504, "CPU time over", "The function took too long.");
         break;
     case TF_OUTCOME_WALL_OVER:
-        answer_failure(exchange, 504, "wall time over", "The function took too long.");
+        answer_failure(exchange, TF_LOG_OUTCOME_WALL_OVER, 504, "wall time over", "The function took too long.");
         break;
     }
+    tf_report_leave(report); /* the reset after the answer is the guest's doing too */
 }
 
 /* A request that may not run at once takes its slot all the same: what queues up for a turn is bounded by the slots,
@@ -311,21 +410,47 @@ static void answer_load_failed(struct tf_exchange *exchange)
         answer_busy(exchange);
         return;
     }
-    tf_respond_text(exchange->req, 502, "The function could not be loaded. Error id: %016llx.",
-                    (unsigned long long)exchange->entry->error_id);
-    conclude(exchange);
+    uint64_t const id = exchange->entry->error_id;
+    /* Once a load, and not once a request: what the artifact lacks is on standard error, under the same id. */
+    if (exchange->state == TF_EXCHANGE_LOADING && exchange->worker->report.is_on)
+        report_failure(exchange, TF_LOG_OUTCOME_FAILED, id, "the artifact cannot be loaded; the server's log says why");
+    tf_respond_text(exchange->req, 502, "The function could not be loaded. Error id: %016llx.", (unsigned long long)id);
+    conclude(exchange, TF_LOG_OUTCOME_FAILED, id);
 }
 
-void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route)
+/* A function during which workers died too often: nothing of it runs until the time is over. */
+static bool is_quarantined(struct tf_exchange *exchange, const char *key)
+{
+    uint64_t const until_ns = tf_report_quarantine_ns(&exchange->worker->report, key);
+    uint64_t const now_ns = until_ns > 0 ? tf_clock_ns() : 0;
+    if (until_ns <= now_ns)
+        return false;
+    uint64_t const id = tf_worker_error_id(exchange->worker);
+    h2o_req_t *const req = exchange->req;
+    char *const seconds = h2o_mem_alloc_pool(&req->pool, 24);
+    int const length = snprintf(seconds, 24, "%llu", (unsigned long long)((until_ns - now_ns) / TF_NS_PER_S + 1));
+    tf_response_header(req, H2O_TOKEN_RETRY_AFTER, h2o_iovec_init(seconds, (size_t)length));
+    if (exchange->worker->report.is_on)
+        report_failure(exchange, TF_LOG_OUTCOME_FAILED, id, "in quarantine: it kept ending the process it ran in");
+    tf_respond_text(req, 503, "This function is out of service for now. Error id: %016llx.", (unsigned long long)id);
+    conclude(exchange, TF_LOG_OUTCOME_FAILED, id);
+    return true;
+}
+
+void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route, uint64_t arrived_ns)
 {
     struct tf_exchange *const exchange = h2o_mem_alloc_pool(&req->pool, sizeof(*exchange));
-    *exchange = (struct tf_exchange){.worker = worker, .req = req, .deadline.cb = on_deadline};
-    if (!make_request(req, tf_server_request_lacks_host(&worker->server, req), &exchange->request)) {
-        tf_respond_text(req, 414, "The path is too long.");
-        return;
-    }
+    *exchange = (struct tf_exchange){
+        .worker = worker, .req = req, .deadline.cb = on_deadline, .arrived_ns = arrived_ns};
     exchange->function_path = pool_string(req, route->path);
     exchange->account = tf_schedule_join_site(&worker->schedule, route->site);
+    if (!make_request(req, tf_server_request_lacks_host(&worker->server, req), &exchange->request)) {
+        tf_respond_text(req, 414, "The path is too long.");
+        conclude(exchange, TF_LOG_OUTCOME_NONE, 0);
+        return;
+    }
+    if (exchange->account != NULL && is_quarantined(exchange, route->key))
+        return;
     exchange->entry = exchange->account != NULL ? tf_functions_hold(worker, route->key) : NULL;
     if (exchange->entry == NULL) {
         answer_busy(exchange);

@@ -14,13 +14,15 @@ struct tf_worker;
 struct tf_exchange;
 struct tf_entry;
 
-/* Answers a request for a route that is LIVE, now or later. `site` is the route's. */
-void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route);
+/* Answers a request for a route that is LIVE, now or later. `arrived_ns` is tf_report_now_ns. */
+void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route, uint64_t arrived_ns);
 /* Runs an exchange (taken out of every queue) for one slice; one that has no guest yet gets one, or goes on waiting. */
 void tf_exchange_run(struct tf_exchange *exchange);
 /* The load that the entry's LOADING exchanges waited for has ended, well or badly: they go on or are answered. The
  * caller holds the entry. */
 void tf_exchange_load_ended(struct tf_entry *entry);
+/* The client ended its side of the connection while the request waited: nobody wants the answer. */
+void tf_exchange_client_gone(struct tf_exchange *exchange);
 /* The runtime's log function: a line that a guest wrote. `context` is the worker. */
 void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, struct tf_text text);
 

@@ -53,6 +53,7 @@ struct tf_site_account *tf_schedule_join_site(struct tf_schedule *schedule, cons
             return NULL;
         memcpy(account->site, site, bytes);
         h2o_linklist_init_anchor(&account->exchanges);
+        h2o_linklist_init_anchor(&account->crowded);
         account->next_in_bucket = *bucket;
         *bucket = account;
     }
@@ -169,8 +170,9 @@ static void wake_first(struct tf_worker *worker, h2o_linklist_t *list)
     tf_schedule_ready(worker, exchange);
 }
 
-void tf_schedule_guest_ended(struct tf_worker *worker, struct tf_entry *entry)
+void tf_schedule_guest_ended(struct tf_worker *worker, struct tf_entry *entry, struct tf_site_account *account)
 {
+    wake_first(worker, &account->crowded);
     wake_first(worker, &entry->crowded);
     wake_first(worker, &worker->schedule.slotless);
 }

@@ -30,6 +30,8 @@ struct tf_site_account {
     uint64_t round;           /* of `credit_ns` */
     int64_t credit_ns;        /* left of its quantum; negative: owed */
     uint32_t users;           /* exchanges that refer to it */
+    uint32_t guests;          /* of them, those that have one */
+    h2o_linklist_t crowded;   /* exchanges that wait for a turn under site_concurrency */
     char site[];
 };
 
@@ -62,7 +64,7 @@ void tf_schedule_ready(struct tf_worker *worker, struct tf_exchange *exchange);
 void tf_schedule_forget(struct tf_exchange *exchange);
 /* Runs ready exchanges until the turn is used up or none is left. */
 void tf_schedule_turn(struct tf_worker *worker);
-/* A guest of `entry` ended: lets one that waited for that go on. */
-void tf_schedule_guest_ended(struct tf_worker *worker, struct tf_entry *entry);
+/* A guest of `entry` and `account` ended: lets one that waited for that go on. */
+void tf_schedule_guest_ended(struct tf_worker *worker, struct tf_entry *entry, struct tf_site_account *account);
 
 #endif

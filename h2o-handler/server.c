@@ -18,6 +18,12 @@ struct refusal_logger {
 /* Between the stop and the first sweep of idle connections: what clients had already sent becomes readable first. */
 #define TURNS_BEFORE_SWEEP 2
 
+static void refused(struct tf_server *server, h2o_req_t *req)
+{
+    if (server->on_refused != NULL)
+        server->on_refused(server, req);
+}
+
 static int on_req(h2o_handler_t *handler, h2o_req_t *req)
 {
     struct tf_server *const server = ((struct handler *)handler)->server;
@@ -31,11 +37,13 @@ static int on_req(h2o_handler_t *handler, h2o_req_t *req)
         break;
     case TF_HEAD_HOSTS:
         tf_respond_text(req, 400, "There is more than one Host header.");
+        refused(server, req);
         break;
     case TF_HEAD_FRAMING:
         /* Nobody knows where the next request begins. */
         req->http1_is_persistent = 0;
         tf_respond_text(req, 400, "The length of the body is ambiguous.");
+        refused(server, req);
         break;
     }
     return 0;
@@ -51,8 +59,10 @@ static void on_request_end(h2o_logger_t *logger, h2o_req_t *req)
 /* Called at the end of a request that libh2o itself refused, with its connection about to be closed. */
 static void on_refusal_end(h2o_logger_t *logger, h2o_req_t *req)
 {
+    struct tf_server *const server = ((struct refusal_logger *)logger)->server;
+    refused(server, req);
     if (!req->http1_is_persistent)
-        tf_linger(&((struct refusal_logger *)logger)->server->lingerers, tf_connection_of(req)->socket);
+        tf_linger(&server->lingerers, tf_connection_of(req)->socket);
 }
 
 static void configure(struct tf_server *server, const struct tf_limits *limits)

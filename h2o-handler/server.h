@@ -32,6 +32,7 @@ struct tf_server {
     struct tf_listeners listeners;
     struct tf_lingerers lingerers;
     tf_server_request_fn on_request;
+    tf_server_request_fn on_refused; /* of a request that was refused here or by libh2o; NULL: nobody asks */
     void *data; /* the caller's */
     bool stopping;
 };

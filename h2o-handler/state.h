@@ -16,8 +16,10 @@
 #include <h2o.h>
 
 #include "h2o-handler/functions.h"
+#include "h2o-handler/gone.h"
 #include "h2o-handler/io_thread.h"
 #include "h2o-handler/log.h"
+#include "h2o-handler/report.h"
 #include "h2o-handler/routes_watch.h"
 #include "h2o-handler/schedule.h"
 #include "h2o-handler/server.h"
@@ -31,6 +33,8 @@ struct tf_worker {
     const struct tf_worker_config *config;
     struct tf_server server;
     struct tf_log log;
+    struct tf_report report;
+    struct tf_gone gone;
     struct tf_runtime *runtime;
     struct tf_cache *cache;
     struct tf_io_thread *loader; /* modules and routes */
@@ -50,7 +54,7 @@ struct tf_worker {
 enum tf_exchange_state {
     TF_EXCHANGE_NEW,
     TF_EXCHANGE_LOADING,   /* in its entry's `loading` */
-    TF_EXCHANGE_CROWDED,   /* in its entry's `crowded`: the function runs as often at once as it may */
+    TF_EXCHANGE_CROWDED,   /* in `crowded` of its entry or account: function or site run as often at once as they may */
     TF_EXCHANGE_SLOTLESS,  /* in the schedule's `slotless` */
     TF_EXCHANGE_READY,     /* in its site's queue; has a guest if it was preempted */
     TF_EXCHANGE_RUNNING,
@@ -68,6 +72,11 @@ struct tf_exchange {
     struct tf_guest *guest;
     enum tf_exchange_state state;
     bool is_watched;
+    bool is_told;    /* the log service knows of it */
+    bool has_begun;  /* its guest had a turn */
+    bool is_seated;  /* in account->guests */
+    bool is_in_gone; /* its connection is in worker->gone */
+    uint64_t arrived_ns, queue_ns;
     bool is_counted; /* in schedule.waiting: has no guest yet */
     h2o_linklist_t link;
     h2o_timeout_entry_t deadline;

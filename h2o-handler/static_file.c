@@ -27,6 +27,8 @@ struct stream {
     h2o_req_t *req;
     struct file_job *job;
     bool is_started; /* the response's head is out */
+    bool is_told;    /* the log service knows of the request */
+    uint64_t arrived_ns;
     h2o_timeout_entry_t deadline;
 };
 
@@ -135,9 +137,21 @@ static void detach(struct stream *stream)
         free_job(job);
 }
 
+/* Once a request: when its answer is known, or it went away without one. */
+static void report(struct stream *stream, const char *site, enum tf_log_outcome outcome)
+{
+    struct tf_reported const reported = {.site = site, .arrived_ns = stream->arrived_ns, .outcome = outcome};
+    if (!stream->is_told)
+        tf_report_request(stream->worker, stream->req, &reported);
+    stream->is_told = true;
+}
+
 static void on_request_gone(void *chunk)
 {
-    detach(chunk);
+    struct stream *const stream = chunk;
+    if (stream->job != NULL)
+        report(stream, stream->job->site, TF_LOG_OUTCOME_GONE);
+    detach(stream);
 }
 
 static void submit(struct stream *stream, void (*run)(struct tf_io_job *))
@@ -164,8 +178,10 @@ static void on_deadline(h2o_timeout_entry_t *entry)
         break_off(stream);
         return;
     }
+    const char *const site = stream->job->site; /* the job is under way, so it stays */
     detach(stream);
     tf_respond_busy(stream->req, "The file cannot be read at the moment.");
+    report(stream, site, TF_LOG_OUTCOME_NONE);
 }
 
 static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
@@ -297,12 +313,14 @@ static void job_done(struct tf_io_job *io)
         return;
     }
     h2o_timeout_unlink(&stream->deadline);
-    if (!stream->is_started)
+    if (!stream->is_started) {
         answer_opened(stream);
-    else if (job->file.failure == 0)
+        report(stream, job->site, TF_LOG_OUTCOME_NONE);
+    } else if (job->file.failure == 0) {
         send_chunk(stream);
-    else
+    } else {
         break_off(stream);
+    }
 }
 
 /* ---- starting ---- */
@@ -359,16 +377,19 @@ static struct file_job *make_job(struct tf_worker *worker, const h2o_req_t *req,
 }
 
 void tf_static_file_start(struct tf_worker *worker, h2o_req_t *req, const char *site, const char *path,
-                          size_t path_length)
+                          size_t path_length, uint64_t arrived_ns)
 {
     struct file_job *const job = make_job(worker, req, site, path, path_length);
     if (job == NULL) {
         tf_respond_busy(req, "There is no memory to read the file.");
+        struct tf_reported const reported = {.site = site, .arrived_ns = arrived_ns};
+        tf_report_request(worker, req, &reported);
         return;
     }
     struct stream *const stream = h2o_mem_alloc_shared(&req->pool, sizeof(*stream), on_request_gone);
     *stream = (struct stream){
-        .super.proceed = on_proceed, .worker = worker, .req = req, .job = job, .deadline.cb = on_deadline};
+        .super.proceed = on_proceed, .worker = worker, .req = req, .job = job, .deadline.cb = on_deadline,
+        .arrived_ns = arrived_ns};
     job->stream = stream;
     submit(stream, run_open);
 }

@@ -17,8 +17,8 @@ struct tf_static_files {
     uint64_t chunk_bytes; /* of all chunks in memory */
 };
 
-/* Answers a request for `path` (decoded, NUL-terminated) below `site`. */
+/* Answers a request for `path` (decoded, NUL-terminated) below `site`. `arrived_ns` is tf_report_now_ns. */
 void tf_static_file_start(struct tf_worker *worker, h2o_req_t *req, const char *site, const char *path,
-                          size_t path_length);
+                          size_t path_length, uint64_t arrived_ns);
 
 #endif

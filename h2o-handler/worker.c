@@ -106,11 +106,13 @@ static void dispose(struct tf_worker *worker)
     tf_routes_watch_dispose(worker);
     if (worker->stop != NULL)
         h2o_socket_close(worker->stop);
+    tf_gone_dispose(&worker->gone);
     if (worker->wall_timeout.timeout != 0)
         h2o_timeout_dispose(worker->server.loop, &worker->wall_timeout);
     if (worker->server.loop != NULL)
         tf_server_dispose(&worker->server);
     tf_cache_close(&worker->cache);
+    tf_report_dispose(&worker->report);
     if (worker->static_files.root_fd != -1)
         close(worker->static_files.root_fd);
 }
@@ -123,20 +125,23 @@ static int make(struct tf_worker *worker, struct tf_error *error)
         return tf_error_system(error, "cannot get random bytes");
     tf_functions_init(&worker->functions);
     tf_schedule_init(&worker->schedule);
-    if ((result = open_folders(worker, error)) != 0 || (result = tf_worker_confine_files(config, error)) != 0 ||
+    if ((result = tf_report_init(&worker->report, config, error)) != 0 || (result = open_folders(worker, error)) != 0 ||
+        (result = tf_worker_confine_files(config, error)) != 0 ||
         (result = make_runtime(worker, error)) != 0)
         return result;
     result = tf_server_init(&worker->server, &config->limits, config->listen_fds, config->listen_count, tf_dispatch,
                             worker, error);
     if (result != 0)
         return result;
+    worker->server.on_refused = tf_dispatch_refused;
     h2o_timeout_init(worker->server.loop, &worker->wall_timeout, config->limits.wall_ms);
     h2o_multithread_queue_t *const queue = worker->server.context.queue;
     if ((result = tf_io_thread_create(queue, "tf-loader", &worker->loader, error)) != 0 ||
         (result = tf_io_thread_create(queue, "tf-files", &worker->files, error)) != 0 ||
         (result = tf_routes_watch_init(worker, error)) != 0)
         return result;
-    if ((result = watch_stop(worker, error)) != 0)
+    if ((result = tf_gone_init(&worker->gone, worker->server.loop, error)) != 0 ||
+        (result = watch_stop(worker, error)) != 0)
         return result;
     return tf_worker_confine_calls(error);
 }
@@ -151,6 +156,7 @@ static void turn(struct tf_worker *worker, int32_t wait_ms)
     tf_schedule_begin_turn(&worker->schedule);
     tf_server_turn(&worker->server, tf_schedule_has_work(&worker->schedule) ? 0 : wait_ms);
     tf_schedule_turn(worker);
+    tf_report_turn(worker);
 }
 
 /* True when every connection has ended within the time for it. */
@@ -166,7 +172,7 @@ static bool drain(struct tf_worker *worker)
 int tf_worker_run(const struct tf_worker_config *config, struct tf_error *error)
 {
     static struct tf_worker worker; /* large, and one per process */
-    worker = (struct tf_worker){.config = config, .static_files.root_fd = -1};
+    worker = (struct tf_worker){.config = config, .static_files.root_fd = -1, .gone.set = -1};
     tf_log_init(&worker.log, config->index);
     signal(SIGPIPE, SIG_IGN);
     int const result = make(&worker, error);

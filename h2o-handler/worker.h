@@ -20,6 +20,9 @@ struct tf_worker_config {
     int wake_fd;                /* eventfd: the builder published */
     int stop_fd;                /* readable (or closed at the other end): stop gracefully */
     uint32_t slice_us;
+    int log_fd;                 /* ring (base/ring.h) of the log service; 0: none, what it would get goes to stderr */
+    int running_fd;             /* memfds (h2o-handler/shared.h); 0: none. The second cannot be written to */
+    int quarantine_fd;
 };
 
 /* Serves until stop_fd says stop and what was in flight is answered (bounded by limits.stop_ms). */

@@ -58,6 +58,7 @@
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
     X(connections,              10000, 1,       1000000,  "entries",  "client connections of one worker")         \
     X(function_concurrency,       256, 1,         16000,  "entries",  "requests of one function in one worker at once") \
+    X(site_concurrency,           256, 1,         16000,  "entries",  "requests of one site in one worker at once") \
     X(queue_length,              1024, 0,       1000000,  "entries",  "requests of one worker that wait for a slot or a load") \
     X(idle_ms,                  10000, 100,     3600000,  "ms",       "reading one request, and idling between two") \
     X(send_ms,                   5000, 100,     3600000,  "ms",       "client that takes no byte of a response")  \
