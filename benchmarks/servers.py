@@ -52,6 +52,32 @@ def cpu_seconds(pids):
     return total / 1e9
 
 
+def machine_busy_seconds():
+    """Busy time of the two cores, whoever used it."""
+    total = 0
+    for line in read("/proc/stat").split("\n"):
+        if line.split(" ")[0] in ("cpu" + SERVER_CORE, "cpu" + CLIENT_CORE):
+            fields = [int(field) for field in line.split()[1:]]
+            total += sum(fields[:3]) + sum(fields[5:8]) # all but idle and waiting for disks
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+class Foreign:
+    """Which share of the two cores others use, from the making of this object until share(). `tree` are the servers'
+    processes; clients are children of this process that have ended by then."""
+
+    def __init__(self, tree):
+        self.tree, self.began = tree, time.monotonic()
+        self.start = self._others()
+
+    def _others(self):
+        mine = os.times()
+        return machine_busy_seconds() - cpu_seconds(self.tree) - sum(mine[:4])
+
+    def share(self):
+        return max(0.0, (self._others() - self.start) / (2 * (time.monotonic() - self.began)))
+
+
 class Server:
     def __init__(self, name, path):
         self.name, self.path, self.port = name, path, free_port()
@@ -60,8 +86,9 @@ class Server:
         self.process = None
 
     def start(self):
+        # A group of its own, to be ended together, but this session: who prefers the session prefers all of it.
         self.process = subprocess.Popen(["taskset", "-c", SERVER_CORE, *self.command()], stdout=self.log,
-                                        stderr=self.log, stdin=subprocess.DEVNULL, start_new_session=True)
+                                        stderr=self.log, stdin=subprocess.DEVNULL, process_group=0)
         deadline = time.monotonic() + 60
         while True:
             try:
