@@ -156,6 +156,17 @@ static int import_type(const struct tf_shim *shim, uint32_t index, uint8_t stora
     return 0;
 }
 
+/* A module may import one host function several times; canonical names are equal where the rows are. */
+static bool is_defined(const struct tf_shim *shim, uint32_t index)
+{
+    const struct tf_wasm_import *const imports = shim->canonical->imports;
+    for (uint32_t i = 0; i < index; i++)
+        if (imports[i].name.length == imports[index].name.length &&
+            memcmp(imports[i].name.bytes, imports[index].name.bytes, imports[i].name.length) == 0)
+            return true;
+    return false;
+}
+
 static int finish(const struct tf_buffer *text, struct tf_error *error)
 {
     if (text->failed)
@@ -239,11 +250,14 @@ int tf_shim_between(const struct tf_shim *shim, struct tf_buffer *text, struct t
         int const code = import_type(shim, i, storage, &row, &type, error);
         if (code != 0)
             return code;
+        if (is_defined(shim, i))
+            continue;
         tf_buffer_append_text(text, "static inline __attribute__((always_inline)) ");
         tf_shim_put_result(text, &type);
         tf_buffer_printf(text, " tf_host_%u(void *instance", row);
         tf_shim_put_params(text, &type, true);
-        tf_buffer_append_text(text, ")\n{\n    struct tf_abi_header *const header = TF_HEADER(instance);\n    ");
+        tf_buffer_append_text(text, ")\n{\n    struct tf_abi_header *const header = TF_HEADER(instance);\n    "
+                                    "tf_probe_stack();\n    ");
         tf_buffer_append_text(text, type.result_count != 0 ? "return ((" : "((");
         tf_shim_put_result(text, &type);
         tf_buffer_append_text(text, " (*)(void *");

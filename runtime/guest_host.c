@@ -8,6 +8,10 @@
 
 #include "base/error.h"
 
+/* Generated code has made sure of it already, so that no host function begins on a full stack; a fake guest of a test
+ * has not. */
+_Static_assert(TF_HOST_CALL_STACK_BYTES == TF_ABI_HOST_CALL_STACK_BYTES, "what generated code leaves for a host call");
+
 struct tf_guest *tf_guest_of(const struct tf_abi_header *header)
 {
     struct tf_guest *const guest = header->guest;

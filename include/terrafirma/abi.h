@@ -28,6 +28,8 @@
 #define TF_ABI_GUARD_BYTES (1u << 20)
 #define TF_ABI_MEMORY_FROM_INSTANCE                                                                \
     (TF_ABI_HOST_AREA_BYTES + TF_ABI_GUARD_BYTES - TF_ABI_HEADER_BYTES)
+/* Stack that must be left when guest code calls the host: its side of the call may use as much. */
+#define TF_ABI_HOST_CALL_STACK_BYTES 65536
 /* Mappings above the 4 GiB of a linear memory that never become accessible: what a static offset may reach. */
 #define TF_ABI_REACH_SMALL_BYTES (1u << 20)
 #define TF_ABI_REACH_LARGE_BYTES ((1ull << 32) + (1u << 20))

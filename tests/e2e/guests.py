@@ -52,6 +52,38 @@ def answer(text, status=None, salt=""):
                       '(data (i32.const 1024) "%s") (data (i32.const 8) "%s")' % (data, string(salt))))
 
 
+def deep(bottom):
+    """Calls itself as often as the query says, one small frame each, and then runs `bottom`, which leaves an i32."""
+    return wat(["path", "debug"], """(local $at i32) (local $n i32) (local $c i32)
+      (call $path (i32.const 0) (i32.const 4) (i32.const 0))
+      (local.set $at (i32.load (i32.const 0)))
+      (block $end (loop $next
+        (br_if $end (i32.eqz (local.tee $c (i32.load8_u (local.get $at)))))
+        (if (i32.eq (local.get $c) (i32.const 63)) (then (local.set $n (i32.const 0)))
+          (else (local.set $n (i32.add (i32.mul (local.get $n) (i32.const 10))
+                                       (i32.sub (local.get $c) (i32.const 48))))))
+        (local.set $at (i32.add (local.get $at) (i32.const 1)))
+        (br $next)))
+      (drop (call $down (local.get $n)))""", """(func (export "malloc") (param i32) (result i32) (i32.const 4096))
+      (func $down (param i32) (result i32)
+        (if (result i32) (i32.eqz (local.get 0)) (then %s)
+          (else (i32.add (i32.const 1) (call $down (i32.sub (local.get 0) (i32.const 1)))))))""" % bottom)
+
+
+DEEP = {
+    "none": deep("(i32.const 0)"),
+    "call": deep("(call $debug (i32.const 0) (i32.const 0)) (i32.const 0)"),
+    "allocate": deep("(call $path (i32.const 0) (i32.const 4) (i32.const 0)) (i32.const 0)"),
+    "grow": deep("(memory.grow (i32.const 1))"),
+}
+
+# One host function under two indices, called directly and through a table.
+TWICE = """(module
+  (import "env" "hostcall_debug" (func $one (param i32 i32)))
+  (import "env" "hostcall_debug" (func $two (param i32 i32)))
+  (memory 1) (table 2 funcref) (elem (i32.const 0) $one $two)
+  (func (export "run") (call $two (i32.const 0) (i32.const 1))
+    (call_indirect (param i32 i32) (i32.const 0) (i32.const 1) (i32.const 1))))"""
 TRAP = wat([], "unreachable")
 PANIC = wat(["panic"], "(call $panic (i32.const 64) (i32.const 6)) unreachable", '(data (i32.const 64) "secret")')
 # The value is used: a load whose value nobody wants may be left out.

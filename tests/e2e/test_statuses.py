@@ -19,10 +19,12 @@ class Behaviour(e2e.Case):
         server.put("ok.wasm", guests.answer("fine"))
         server.put("created.wasm", guests.answer("made", status=201))
         for name in ("TRAP", "PANIC", "BEYOND", "STORE_BEYOND", "DIVIDE", "LOOP", "FILL_LOOP", "RECURSE", "GROW",
-                     "STATE", "STATUS_OUT_OF_RANGE", "HEADER_FLOOD", "ECHO_PATH", "ECHO_BODY"):
+                     "STATE", "TWICE", "STATUS_OUT_OF_RANGE", "HEADER_FLOOD", "ECHO_PATH", "ECHO_BODY"):
             server.put(name.lower().replace("_", "-") + ".wasm", WASM(getattr(guests, name)))
         for name, text in guests.WILD.items():
             server.put("wild/%s.wasm" % name, WASM(text))
+        for name, text in guests.DEEP.items():
+            server.put("deep/%s.wasm" % name, WASM(text))
         server.put("flood.wasm", guests.big(1048577))
         server.put("full.wasm", guests.big(1048576))
         server.put("busy.wasm", guests.busy(150))
@@ -80,6 +82,25 @@ class Behaviour(e2e.Case):
     def test_endless_recursion(self):
         self.assert_fails("/recurse.wasm", 502)
 
+    def test_host_calls_on_a_full_stack(self):
+        """Whatever little is left of a guest's stack when it calls the host: that ends the request, not the worker."""
+        self.server.wait_for("/ok.wasm")
+        for name in guests.DEEP:
+            self.get_when_built("/deep/%s.wasm?1" % name)
+        fits, beyond = 1, 1 << 20
+        while beyond - fits > 1:
+            middle = (fits + beyond) // 2
+            if self.server.ask("/deep/none.wasm?%d" % middle).status == 200:
+                fits = middle
+            else:
+                beyond = middle
+        self.assertGreater(fits, 1000)
+        for name in ("call", "allocate", "grow"):
+            for depth in [fits - 100 * i for i in range(1, 50)] + list(range(fits - 99, fits + 4)):
+                with self.subTest(name, depth=depth):
+                    self.assert_status(self.server.ask("/deep/%s.wasm?%d" % (name, depth)), 502)
+            self.assert_others_served()
+
     def test_response_body_over_the_limit(self):
         self.assert_fails("/flood.wasm", 502)
         self.assertEqual(len(self.get_when_built("/full.wasm").body), 1048576)
@@ -91,6 +112,9 @@ class Behaviour(e2e.Case):
         for name in guests.WILD:
             with self.subTest(name):
                 self.assert_fails("/wild/%s.wasm" % name, 502)
+
+    def test_one_host_function_imported_twice(self):
+        self.assert_status(self.get_when_built("/twice.wasm"), 200)
 
     def test_invalid_statuses_are_refused_to_the_guest(self):
         self.assert_status(self.get_when_built("/status-out-of-range.wasm"), 200)
