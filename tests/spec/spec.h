@@ -144,21 +144,22 @@ extern void (*const spec_stubs[SPEC_IMPORTS_MAX])(void);
 
 /* ---- commands (spec_commands.c) ---- */
 
+/* Name, head of its column, meaning. */
 #define SPEC_COUNTS(X)                                                                                                 \
-    X(passed, "assertions passed")                                                                                     \
-    X(failed, "commands failed")                                                                                       \
-    X(different, "assertions that differ in `fast`")                                                                   \
-    X(modules, "modules built and started")                                                                            \
-    X(actions, "actions")                                                                                              \
-    X(imports_refused, "modules refused for their imports")                                                            \
-    X(imports_skipped, "assertions on those")                                                                          \
-    X(shared, "assertions on what those would have changed")                                                           \
-    X(simd_refused, "modules refused for SIMD")                                                                        \
-    X(simd_skipped, "assertions on those")                                                                             \
-    X(text_skipped, "assertions about the text format")
+    X(passed, "passed", "assertions that pass")                                                                        \
+    X(failed, "failed", "commands that fail")                                                                          \
+    X(different, "fast", "assertions that differ in `fast`, each with its reason in the list")                         \
+    X(modules, "modules", "modules built and started")                                                                 \
+    X(actions, "actions", "actions without an assertion")                                                              \
+    X(imports_refused, "imports", "modules refused because they import a memory, table or global")                     \
+    X(imports_skipped, "(asked)", "assertions on those")                                                               \
+    X(shared, "(shared)", "assertions on what those would have changed")                                               \
+    X(simd_refused, "SIMD", "modules refused because they use SIMD")                                                   \
+    X(simd_skipped, "(asked)", "assertions on those")                                                                  \
+    X(text_skipped, "text", "assertions about the text format, which is not ours to read")
 
 struct spec_counts {
-#define X(name, what) unsigned name;
+#define X(name, head, what) unsigned name;
     SPEC_COUNTS(X)
 #undef X
 };

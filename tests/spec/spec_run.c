@@ -106,7 +106,7 @@ static json_t *read_commands(const char *source)
 
 static void add_counts(struct spec_counts *sum, const struct spec_counts *counts)
 {
-#define X(name, what) sum->name += counts->name;
+#define X(name, head, what) sum->name += counts->name;
     SPEC_COUNTS(X)
 #undef X
 }
@@ -151,17 +151,33 @@ static bool run_file(const struct spec_builder *builder, const struct configurat
 
 /* ---- all files ---- */
 
-static void print_sums(const struct configuration *configuration, const struct spec_counts *sum, bool is_good)
+static void print_heads(void)
 {
-    printf("%s", configuration->name);
-#define X(name, what) printf("%s %u %s", strcmp(#name, "passed") == 0 ? ":" : ",", sum->name, what);
+    printf("%-14s", "");
+#define X(name, head, what) printf(" %8s", head);
     SPEC_COUNTS(X)
 #undef X
-    puts(is_good ? ": as expected" : ": NOT as expected");
+    putchar('\n');
+}
+
+static void print_sums(const char *name, const struct spec_counts *sum, const char *verdict)
+{
+    printf("%-14s", name);
+#define X(name, head, what) printf(" %8u", sum->name);
+    SPEC_COUNTS(X)
+#undef X
+    printf("  %s\n", verdict);
     fflush(stdout);
 }
 
-static bool run_files(const struct configuration *configuration, char **files, int count)
+static void print_meanings(void)
+{
+#define X(name, head, what) printf("%-14s %s\n", head, what);
+    SPEC_COUNTS(X)
+#undef X
+}
+
+static bool run_files(const struct configuration *configuration, char **files, int count, struct spec_counts *total)
 {
     struct spec_builder builder = {.jobs = options.jobs};
     struct spec_counts sum = {0};
@@ -184,7 +200,8 @@ static bool run_files(const struct configuration *configuration, char **files, i
         if (!run_file(&builder, configuration, files[i], &sum))
             is_good = false;
     if (!options.print_counts)
-        print_sums(configuration, &sum, is_good);
+        print_sums(configuration->name, &sum, is_good ? "as expected" : "NOT as expected");
+    add_counts(total, &sum);
     tf_cache_close(&builder.cache);
     tf_compiler_destroy(&builder.compiler);
     return is_good;
@@ -199,13 +216,20 @@ static bool run_configurations(char **files, int count)
 {
     unsigned chosen = 0;
     bool is_good = true;
+    struct spec_counts total = {0};
+    if (!options.print_counts)
+        print_heads();
     for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++) {
         if (!is_chosen(options.profile, configurations[i].profile_name) ||
             !is_chosen(options.cc, configurations[i].cc))
             continue;
         chosen++;
-        if (!run_files(&configurations[i], files, count))
+        if (!run_files(&configurations[i], files, count, &total))
             is_good = false;
+    }
+    if (chosen > 1 && !options.print_counts) {
+        print_sums("all", &total, is_good ? "as expected" : "NOT as expected");
+        print_meanings();
     }
     if (chosen == 0)
         fputs(usage, stderr);
