@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 
-/* Five words ahead, two for each descriptor, NULL. */
+/* Some words ahead, two for each descriptor, NULL. */
 #define ARGUMENTS_MAX (16 + 2 * TF_CHILD_FD_BASE)
 
 extern char **environ;

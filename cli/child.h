@@ -17,7 +17,7 @@ struct tf_child_fd {
 };
 
 struct tf_child_start {
-    const char *command; /* "_worker", "_builder" */
+    const char *command; /* "_worker", "_builder", "_logs" */
     const char *root, *cache;
     int64_t index;       /* of a worker; -1: none */
     const struct tf_child_fd *fds;

@@ -1,4 +1,4 @@
-/* terrafirma _worker and _builder: what the supervisor's children do with the descriptors they were given. */
+/* terrafirma _worker, _builder and _logs: what the supervisor's children do with the descriptors they were given. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,6 +12,7 @@
 #include "base/confine.h"
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/places.h"
 #include "h2o-handler/worker.h"
 #include "sites/routes.h"
 #include "watcher/watcher.h"
@@ -29,14 +30,18 @@ static const struct tf_option options[] = {
     {"--stop-fd", "FD", NULL, "readable or closed: stop"},
     {"--wake-fd", "FD", NULL, "eventfd of a worker"},
     {"--listen-fd", "FD", NULL, "listening socket"},
+    {"--log-fd", "FD", NULL, "ring from a worker to the log service"},
+    {"--running-fd", "FD", NULL, "shared page: what the worker runs"},
+    {"--quarantine-fd", "FD", NULL, "shared page: what no worker must run"},
 };
 
 struct child {
     struct tf_config config;
     long parent, index;
-    int state_fd, acks_fd, stop_fd;
-    int wake_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
-    uint32_t wake_count, listen_count;
+    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd;
+    int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
+    uint32_t wake_count, log_count, listen_count;
+    const char *user; /* whom it becomes; NULL: nobody else */
 };
 
 /* ---- what the supervisor said ---- */
@@ -85,6 +90,12 @@ static int on_option(void *context, const struct tf_option *option, const char *
         child->wake_fds[child->wake_count++] = (int)number;
     else if (strcmp(name, "--listen-fd") == 0 && child->listen_count < TF_CONFIG_LISTEN_MAX)
         child->listen_fds[child->listen_count++] = (int)number;
+    else if (strcmp(name, "--log-fd") == 0 && child->log_count < TF_WORKERS_MAX)
+        child->log_fds[child->log_count++] = (int)number;
+    else if (strcmp(name, "--running-fd") == 0)
+        child->running_fd = (int)number;
+    else if (strcmp(name, "--quarantine-fd") == 0)
+        child->quarantine_fd = (int)number;
     return TF_OK;
 }
 
@@ -109,8 +120,8 @@ static void leave_signals_to_supervisor(void)
 /* Rights that the child does without. */
 static int give_up_rights(const struct child *child, struct tf_error *error)
 {
-    if (child->config.user != NULL && geteuid() == 0) {
-        int const result = tf_confine_user(child->config.user, error);
+    if (child->user != NULL && geteuid() == 0) {
+        int const result = tf_confine_user(child->user, error);
         if (result != TF_OK)
             return result;
     }
@@ -133,6 +144,7 @@ static int become_child(const struct child *child, struct tf_error *error)
 }
 
 static int run_child(const struct tf_command *command, int argc, char **argv,
+                     const char *(*user_of)(const struct tf_config *config),
                      int (*run)(const struct child *child, struct tf_error *error))
 {
     struct child *child = calloc(1, sizeof(*child));
@@ -143,6 +155,7 @@ static int run_child(const struct tf_command *command, int argc, char **argv,
     child->state_fd = child->acks_fd = child->stop_fd = -1;
     tf_config_init(&child->config);
     if (tf_command_parse(command, argc, argv, &child->config, on_option, child, &status)) {
+        child->user = user_of(&child->config);
         int result = child->config.root == NULL || child->config.cache == NULL || child->stop_fd < 0
                          ? tf_error_set(&error, TF_ERR_USAGE, "this command is for terrafirma serve")
                          : become_child(child, &error);
@@ -155,7 +168,7 @@ static int run_child(const struct tf_command *command, int argc, char **argv,
     return status;
 }
 
-/* ---- the two ---- */
+/* ---- the three ---- */
 
 static int work(const struct child *child, struct tf_error *error)
 {
@@ -169,6 +182,9 @@ static int work(const struct child *child, struct tf_error *error)
                                             .acks_fd = child->acks_fd,
                                             .wake_fd = child->wake_count > 0 ? child->wake_fds[0] : -1,
                                             .stop_fd = child->stop_fd,
+                                            .log_fd = child->log_count > 0 ? child->log_fds[0] : 0,
+                                            .running_fd = child->running_fd,
+                                            .quarantine_fd = child->quarantine_fd,
                                             .slice_us = (uint32_t)child->config.slice_us};
     return tf_worker_run(&worker, error);
 }
@@ -190,18 +206,66 @@ static int build(const struct child *child, struct tf_error *error)
     return tf_watcher_run(&watcher, error);
 }
 
+/* The rights it is meant to have: its folders, its few system calls. */
+static int confine_logs(const struct tf_logs_config *config, struct tf_error *error)
+{
+    struct tf_confine_path const paths[] = {{config->log_folder, true}, {config->state_folder, true}};
+    int result = tf_confine_files(paths, 2, error);
+    if (result == TF_ERR_NOT_FOUND) {
+        fprintf(stderr, "terrafirma: log service: %s: what it may open is not bounded\n", error->text);
+        result = TF_OK;
+    }
+    return result == TF_OK ? tf_confine_calls(tf_logs_calls, tf_logs_call_count, error) : result;
+}
+
+static int keep_logs(const struct child *child, struct tf_error *error)
+{
+    struct tf_logs_config config = tf_config_logs(&child->config);
+    char *log_folder = NULL, *state_folder = NULL;
+    int result = tf_places_logs(&child->config, &log_folder, error);
+    if (result == TF_OK)
+        result = tf_places_state(&child->config, &state_folder, error);
+    config.ring_fds = child->log_fds;
+    config.ring_count = child->log_count;
+    config.stop_fd = child->stop_fd;
+    config.log_folder = log_folder;
+    config.state_folder = state_folder;
+    umask(0027); /* logs tell what clients did */
+    if (result == TF_OK)
+        result = confine_logs(&config, error);
+    if (result == TF_OK)
+        result = tf_logs_run(&config, error);
+    free(log_folder);
+    free(state_folder);
+    return result;
+}
+
 static int run_worker(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, work);
+    return run_child(command, argc, argv, tf_config_worker_user, work);
 }
 
 static int run_builder(const struct tf_command *command, int argc, char **argv)
 {
-    int const status = run_child(command, argc, argv, build);
+    int const status = run_child(command, argc, argv, tf_config_builder_user, build);
     /* A build that a stop did not wait for may still use what exit() would take down below it. */
     fflush(NULL);
     _exit(status);
 }
+
+static int run_logs(const struct tf_command *command, int argc, char **argv)
+{
+    return run_child(command, argc, argv, tf_config_logs_user, keep_logs);
+}
+
+const struct tf_command tf_command_logs_child = {
+    .name = "_logs",
+    .synopsis = "…",
+    .details = "The log service's process. Started by terrafirma serve; of no use otherwise.\n",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .run = run_logs,
+};
 
 const struct tf_command tf_command_worker = {
     .name = "_worker",

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/places.h"
 #include "cli/supervisor.h"
 
 static const struct tf_option options[] = {
@@ -20,7 +21,7 @@ static const struct tf_option options[] = {
     {"--listen", "HOST:PORT", "listen", "address to serve on; may be repeated (default " TF_CONFIG_LISTEN_DEFAULT ")"},
     {"--workers", "N", "workers", "worker processes (default one per CPU)"},
     {"--jobs", "N", "watcher.jobs", "builds at the same time (default one per CPU)"},
-    {"--user", "NAME", "user", "whom workers and builder become when started as root (default they stay root)"},
+    {"--user", "NAME", "user", "whom the children become when started as root (default they stay root)"},
     TF_OPTION_CACHE,
     TF_OPTION_CONFIG,
     TF_OPTION_SET,
@@ -52,20 +53,56 @@ static int resolve_root(struct tf_config *config, struct tf_error *error)
     return TF_OK;
 }
 
-static int check_user(const struct tf_config *config, struct passwd **ret_user, struct tf_error *error)
+static int check_user(const char *key, const char *name, struct tf_error *error)
 {
-    *ret_user = NULL;
-    if (config->user == NULL) {
-        if (geteuid() == 0)
-            fprintf(stderr, "terrafirma: serve: started as root: workers and builder stay root; "
-                            "name another user with --user\n");
-        return TF_OK;
+    const struct passwd *const user = getpwnam(name);
+    if (user == NULL)
+        return tf_error_set(error, TF_ERR_USAGE, "%s: there is no user '%.60s'", key, name);
+    if (geteuid() != 0 && user->pw_uid != geteuid())
+        return tf_error_set(error, TF_ERR_USAGE, "%s: only root can become '%.60s'", key, name);
+    return TF_OK;
+}
+
+/* Tells in one line what the children's users cannot do for whoever started this. */
+static void say_what_users_lack(const struct tf_config *config)
+{
+    const struct {
+        const char *who, *user;
+    } children[] = {{"workers", tf_config_worker_user(config)},
+                    {"builder", tf_config_builder_user(config)},
+                    {"log service", tf_config_logs_user(config)}};
+    char roots[64] = "";
+    if (geteuid() != 0) {
+        fprintf(stderr, "terrafirma: serve: not started as root: workers, builder and log service share one user; what "
+                        "parts them is Landlock and seccomp\n");
+        return;
     }
-    *ret_user = getpwnam(config->user);
-    if (*ret_user == NULL)
-        return tf_error_set(error, TF_ERR_USAGE, "user: there is no user '%.60s'", config->user);
-    if (geteuid() != 0 && (*ret_user)->pw_uid != geteuid())
-        return tf_error_set(error, TF_ERR_USAGE, "user: only root can become '%.60s'", config->user);
+    for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++) {
+        size_t const used = strlen(roots);
+        if (children[i].user == NULL)
+            snprintf(roots + used, sizeof(roots) - used, "%s%s", used > 0 ? ", " : "", children[i].who);
+    }
+    if (roots[0] != '\0')
+        fprintf(stderr, "terrafirma: serve: started as root: these stay root: %s; name another user with --user\n", roots);
+}
+
+/* *ret_user: whose the cache is; NULL: ours. */
+static int check_users(const struct tf_config *config, struct passwd **ret_user, struct tf_error *error)
+{
+    const struct {
+        const char *key, *name;
+    } users[] = {{"user", config->user},
+                 {"users.worker", config->users.worker},
+                 {"users.builder", config->users.builder},
+                 {"users.logs", config->users.logs}};
+    for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+        int const result = users[i].name != NULL ? check_user(users[i].key, users[i].name, error) : TF_OK;
+        if (result != TF_OK)
+            return result;
+    }
+    say_what_users_lack(config);
+    const char *const builder = tf_config_builder_user(config);
+    *ret_user = builder != NULL ? getpwnam(builder) : NULL;
     return TF_OK;
 }
 
@@ -124,13 +161,17 @@ static void raise_descriptor_limit(void)
 static int serve(struct tf_config *config, struct tf_error *error)
 {
     struct passwd *user;
-    int result = resolve_root(config, error);
+    int result = tf_config_check(config, error);
     if (result == TF_OK)
-        result = check_user(config, &user, error);
+        result = resolve_root(config, error);
+    if (result == TF_OK)
+        result = check_users(config, &user, error);
     if (result == TF_OK)
         result = tf_config_resolve_cache(config, error);
     if (result == TF_OK)
         result = make_cache(config, user, error);
+    if (result == TF_OK)
+        result = tf_places_make(config, error);
     if (result == TF_OK && config->listen_count == 0)
         result = tf_config_set(config, "listen", TF_CONFIG_LISTEN_DEFAULT, error);
     if (result != TF_OK)

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/config_internal.h"
+#include "services/logs.h"
 #include "sites/routes.h"
 
 /* clang-format off */
@@ -14,6 +15,9 @@
      .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
 #define SUB(in_section, key, of_kind, first, low, high, in, text, words) \
     {.section = in_section, .name = #key, .kind = of_kind, .offset = offsetof(struct tf_config, key), \
+     .initial = first, .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
+#define IN(in_section, key, of_kind, first, low, high, in, text, words) \
+    {.section = #in_section, .name = #key, .kind = of_kind, .offset = offsetof(struct tf_config, in_section.key), \
      .initial = first, .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
 
 static struct tf_key keys[] = {
@@ -31,6 +35,31 @@ static struct tf_key keys[] = {
     SUB("watcher", jobs, TF_KEY_NUMBER, 0, 1, 1024, "builds", "one per CPU", "builds at the same time"),
     SUB("watcher", settle_ms, TF_KEY_NUMBER, 200, 10, 60000, "ms", NULL, "unchanged this long, a file that nobody was seen closing is built"),
     SUB("watcher", rescan_s, TF_KEY_NUMBER, 60, 1, 86400, "s", NULL, "between two looks at everything"),
+    IN(users, worker, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom workers become"),
+    IN(users, builder, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the builder becomes; the cache is this user's"),
+    IN(users, logs, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the log service becomes; the logs are this user's"),
+    IN(logs, log_folder, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where logs are written"),
+    {.section = "logs", .name = "access_format", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.access_format),
+     .initial_text = "json", .unit = "", .choices = {"json", "combined", "off"}, .what = "form of the access log"},
+    {.section = "logs", .name = "address", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.address),
+     .initial_text = "whole", .unit = "", .choices = {"whole", "network", "none"}, .what = "how much of a client's address is logged"},
+    {.section = "logs", .name = "leave_out_query", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.leave_out_query),
+     .initial_text = "no", .unit = "", .choices = {"no", "yes"}, .what = "log paths and referers without their queries"},
+    IN(logs, access_bytes, TF_KEY_NUMBER, 64u << 20, 131072, 1ull << 40, "bytes", NULL, "size of one file of the access log"),
+    IN(logs, access_kept, TF_KEY_NUMBER, 5, 0, 1000, "files", NULL, "older files of the access log"),
+    IN(logs, function_bytes, TF_KEY_NUMBER, 1u << 20, 32768, 1ull << 40, "bytes", NULL, "size of one file of a function's log"),
+    IN(logs, function_kept, TF_KEY_NUMBER, 1, 0, 1000, "files", NULL, "older files of a function's log"),
+    IN(logs, function_rate_bytes, TF_KEY_NUMBER, 16u << 10, 1, 1u << 30, "bytes", NULL, "what a function may log in a second"),
+    IN(logs, function_burst_bytes, TF_KEY_NUMBER, 256u << 10, 32768, 1u << 30, "bytes", NULL, "what a function may log at once"),
+    IN(logs, functions_open, TF_KEY_NUMBER, 128, 1, 100000, "files", NULL, "functions' logs that are open at once"),
+    IN(logs, functions_known, TF_KEY_NUMBER, 4096, 1, 1000000, "entries", NULL, "functions whose rate is remembered"),
+    IN(logs, functions_bytes, TF_KEY_NUMBER, 1ull << 30, 32768, 1ull << 50, "bytes", NULL, "size of all functions' logs"),
+    IN(logs, functions_files, TF_KEY_NUMBER, 20000, 1, 10000000, "files", NULL, "number of all functions' logs"),
+    IN(logs, sites, TF_KEY_NUMBER, 10000, 0, 100000, "entries", NULL, "sites with counters of their own"),
+    IN(quarantine, deaths, TF_KEY_NUMBER, 3, 1, 16, "deaths", NULL, "workers that a function may end before it is stopped"),
+    IN(quarantine, window_s, TF_KEY_NUMBER, 60, 1, 86400, "s", NULL, "within this time"),
+    IN(quarantine, first_s, TF_KEY_NUMBER, 600, 1, 86400, "s", NULL, "how long it is stopped for, the first time"),
+    IN(quarantine, most_s, TF_KEY_NUMBER, 86400, 1, 31536000, "s", NULL, "how long at most; each time doubles it"),
 #define X(key, first, low, high, in, words) \
     {.section = "limits", .name = #key, .kind = TF_KEY_NUMBER, .offset = offsetof(struct tf_config, limits.key), \
      .initial = first, .least = low, .most = high, .unit = in, .what = words},
@@ -79,6 +108,10 @@ void tf_config_dispose(struct tf_config *config)
     free(config->root);
     free(config->cache);
     free(config->user);
+    free(config->users.worker);
+    free(config->users.builder);
+    free(config->users.logs);
+    free(config->logs.log_folder);
     free(config->wabt_prefix);
     free(config->cc);
     memset(config, 0, sizeof(*config));
@@ -134,8 +167,10 @@ static int set_choice(struct tf_config *config, const struct tf_key *key, const 
             return TF_OK;
         }
     }
-    return tf_error_set(error, TF_ERR_USAGE, "%s.%s: '%.40s' is not allowed; %s or %s, default %s", key->section,
-                        key->name, value, key->choices[0], key->choices[1], key->initial_text);
+    bool const are_three = key->choices[2] != NULL;
+    return tf_error_set(error, TF_ERR_USAGE, "%s.%s: '%.40s' is not allowed; %s%s%s or %s, default %s", key->section,
+                        key->name, value, key->choices[0], are_three ? ", " : "", are_three ? key->choices[1] : "",
+                        key->choices[are_three ? 2 : 1], key->initial_text);
 }
 
 static int set_value(struct tf_config *config, const struct tf_key *key, const char *value, struct tf_error *error)
@@ -301,6 +336,57 @@ void tf_config_write(const struct tf_config *config, struct tf_buffer *yaml)
         section = table[i].section;
         write_key(config, &table[i], yaml);
     }
+}
+
+const char *tf_config_worker_user(const struct tf_config *config)
+{
+    return config->users.worker != NULL ? config->users.worker : config->user;
+}
+
+const char *tf_config_builder_user(const struct tf_config *config)
+{
+    return config->users.builder != NULL ? config->users.builder : config->user;
+}
+
+const char *tf_config_logs_user(const struct tf_config *config)
+{
+    return config->users.logs != NULL ? config->users.logs : config->user;
+}
+
+struct tf_logs_config tf_config_logs(const struct tf_config *config)
+{
+    const struct tf_config_logs *const logs = &config->logs;
+    return (struct tf_logs_config){.stop_fd = -1,
+                                   .access_format = (enum tf_logs_format)logs->access_format,
+                                   .address = (enum tf_logs_address)logs->address,
+                                   .leave_out_query = logs->leave_out_query != 0,
+                                   .access_bytes = logs->access_bytes,
+                                   .access_kept = (uint32_t)logs->access_kept,
+                                   .function_bytes = logs->function_bytes,
+                                   .function_kept = (uint32_t)logs->function_kept,
+                                   .function_rate_bytes = logs->function_rate_bytes,
+                                   .function_burst_bytes = logs->function_burst_bytes,
+                                   .functions_open = (uint32_t)logs->functions_open,
+                                   .functions_known = (uint32_t)logs->functions_known,
+                                   .functions_bytes = logs->functions_bytes,
+                                   .functions_files = logs->functions_files,
+                                   .sites = (uint32_t)logs->sites};
+}
+
+int tf_config_check(const struct tf_config *config, struct tf_error *error)
+{
+    const struct tf_config_logs *const logs = &config->logs;
+    if (logs->functions_known < logs->functions_open)
+        return tf_error_set(error, TF_ERR_USAGE, "logs.functions_known: %llu is less than logs.functions_open (%llu)",
+                            (unsigned long long)logs->functions_known, (unsigned long long)logs->functions_open);
+    if (logs->functions_bytes < logs->function_bytes)
+        return tf_error_set(error, TF_ERR_USAGE, "logs.functions_bytes: %llu is less than logs.function_bytes (%llu)",
+                            (unsigned long long)logs->functions_bytes, (unsigned long long)logs->function_bytes);
+    if (config->quarantine.most_s < config->quarantine.first_s)
+        return tf_error_set(error, TF_ERR_USAGE, "quarantine.most_s: %llu is less than quarantine.first_s (%llu)",
+                            (unsigned long long)config->quarantine.most_s,
+                            (unsigned long long)config->quarantine.first_s);
+    return TF_OK;
 }
 
 struct tf_compiler_config tf_config_compiler(const struct tf_config *config)

@@ -13,16 +13,39 @@
 
 #include "base/buffer.h"
 #include "compiler/compiler.h"
+#include "services/logs.h"
 #include <terrafirma/error.h>
 #include <terrafirma/limits.h>
 
 #define TF_CONFIG_LISTEN_MAX 16
 #define TF_CONFIG_LISTEN_DEFAULT "127.0.0.1:8080"
 
+/* Whom each kind of child becomes; NULL: `user`. */
+struct tf_config_users {
+    char *worker, *builder, *logs;
+};
+
+/* The log service's configuration (services/logs.h), as keys. */
+struct tf_config_logs {
+    char *log_folder; /* NULL: tf_places_logs */
+    uint64_t access_format, address; /* enum tf_logs_format, tf_logs_address */
+    uint64_t leave_out_query;        /* 1: yes */
+    uint64_t access_bytes, access_kept, function_bytes, function_kept, function_rate_bytes, function_burst_bytes,
+        functions_open, functions_known, functions_bytes, functions_files, sites;
+};
+
+/* When a function that ends workers is not run any more (cli/quarantine.h). */
+struct tf_config_quarantine {
+    uint64_t deaths, window_s, first_s, most_s;
+};
+
 struct tf_config {
     char *root;  /* NULL: not said */
     char *cache; /* NULL: tf_config_cache_default */
     char *user;  /* NULL: stay who we are */
+    struct tf_config_users users;
+    struct tf_config_logs logs;
+    struct tf_config_quarantine quarantine;
     char *listen[TF_CONFIG_LISTEN_MAX];
     size_t listen_count;
     uint64_t workers; /* 0: one per CPU */
@@ -74,6 +97,14 @@ void tf_config_clear_listen(struct tf_config *config);
 /* As YAML that tf_config_parse reads, without root and cache, whose bytes may be no text. */
 void tf_config_write(const struct tf_config *config, struct tf_buffer *yaml);
 
+/* Whom a child becomes when it starts as root; NULL: nobody else. */
+const char *tf_config_worker_user(const struct tf_config *config);
+const char *tf_config_builder_user(const struct tf_config *config);
+const char *tf_config_logs_user(const struct tf_config *config);
+/* What no single key's range says: that keys agree with one another. Errors: USAGE. */
+int tf_config_check(const struct tf_config *config, struct tf_error *error);
+/* Everything the log service wants but descriptors and folders. */
+struct tf_logs_config tf_config_logs(const struct tf_config *config);
 /* Everything the compiler wants; pointers stay the configuration's. */
 struct tf_compiler_config tf_config_compiler(const struct tf_config *config);
 /* $TERRAFIRMA_CACHE, else /var/cache/terrafirma for root, else $XDG_CACHE_HOME/terrafirma, else

@@ -1,15 +1,11 @@
 /* The supervisor's loop: signals, children that end, restarts, the stop. */
 #include "cli/supervisor.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,199 +13,115 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/child.h"
-#include "cli/listeners.h"
-#include "sites/routes.h"
+#include "cli/supervisor_internal.h"
 
 /* A child that lives this long is no longer counted as dying in rapid succession. */
 #define LIFE_MIN_NS (5 * TF_NS_PER_S)
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 5000
+#define BACKOFF_SERVED_MS 100
 /* Beyond limits.stop_ms, which the worker keeps by itself. */
 #define STOP_MARGIN_MS 2000
 #define BUILDER_STOP_MS 5000
+#define LOGS_STOP_MS 5000
+#define WAIT_MOST_MS 3600000
 #define READY_POLL_MS 5
-
-struct child {
-    pid_t pid; /* 0: none runs */
-    int64_t index; /* of the worker; -1: the builder */
-    uint64_t started_ns, restart_ns;
-    uint32_t deaths; /* in rapid succession */
-};
-
-struct supervisor {
-    const struct tf_config *config;
-    uint32_t worker_count;
-    struct child builder, workers[TF_WORKERS_MAX];
-    struct tf_address addresses[TF_CONFIG_LISTEN_MAX];
-    int *listen_fds; /* [address][worker] */
-    int config_fd, state_fd, state_read_fd, acks_fd, signal_fd;
-    int wake_fds[TF_WORKERS_MAX];
-    int stop_workers[2], stop_builder[2];
-    struct tf_shared_state *state;
-    struct tf_shared_acks *acks;
-    bool is_ready, is_stopping, is_hurried;
-    bool has_failed; /* a child cannot start at all */
-};
-
-/* ---- making what the children share ---- */
-
-/* Moves a new descriptor out of the range that children count from. */
-static int lift(int fd)
-{
-    if (fd < 0)
-        return fd;
-    int const lifted = fcntl(fd, F_DUPFD_CLOEXEC, TF_CHILD_FD_BASE);
-    int const saved = errno;
-    close(fd);
-    errno = saved;
-    return lifted;
-}
-
-static int make_memory(const char *name, size_t bytes)
-{
-    int const fd = lift(memfd_create(name, MFD_CLOEXEC));
-    if (fd >= 0 && ftruncate(fd, (off_t)bytes) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static int make_config(struct supervisor *supervisor, struct tf_error *error)
-{
-    struct tf_buffer yaml;
-    tf_buffer_init(&yaml, 1u << 20);
-    tf_config_write(supervisor->config, &yaml);
-    supervisor->config_fd = make_memory("config", 0);
-    bool const is_fine = !yaml.failed && supervisor->config_fd >= 0 &&
-                         write(supervisor->config_fd, yaml.bytes, yaml.length) == (ssize_t)yaml.length;
-    tf_buffer_dispose(&yaml);
-    return is_fine ? TF_OK : tf_error_system(error, "cannot hand on the configuration");
-}
-
-static int make_shared(struct supervisor *supervisor, struct tf_error *error)
-{
-    char path[64];
-    supervisor->state_fd = make_memory("state", sizeof(struct tf_shared_state));
-    supervisor->acks_fd = make_memory("acks", sizeof(struct tf_shared_acks));
-    if (supervisor->state_fd < 0 || supervisor->acks_fd < 0)
-        return tf_error_system(error, "cannot make shared memory");
-    /* Workers run hostile code: what they get cannot be mapped for writing. */
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", supervisor->state_fd);
-    supervisor->state_read_fd = lift(open(path, O_RDONLY | O_CLOEXEC));
-    supervisor->state = mmap(NULL, sizeof(*supervisor->state), PROT_READ, MAP_SHARED, supervisor->state_fd, 0);
-    supervisor->acks =
-        mmap(NULL, sizeof(*supervisor->acks), PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->acks_fd, 0);
-    if (supervisor->state_read_fd < 0 || supervisor->state == MAP_FAILED || supervisor->acks == MAP_FAILED)
-        return tf_error_system(error, "cannot map shared memory");
-    for (uint32_t i = 0; i < supervisor->worker_count; i++) {
-        supervisor->wake_fds[i] = lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-        if (supervisor->wake_fds[i] < 0)
-            return tf_error_system(error, "cannot make an eventfd");
-    }
-    return TF_OK;
-}
-
-static int make_pipe(int pair[2], struct tf_error *error)
-{
-    if (pipe2(pair, O_CLOEXEC) != 0)
-        return tf_error_system(error, "cannot make a pipe");
-    pair[0] = lift(pair[0]);
-    pair[1] = lift(pair[1]);
-    return pair[0] < 0 || pair[1] < 0 ? tf_error_system(error, "cannot make a pipe") : TF_OK;
-}
-
-static int make_listeners(struct supervisor *supervisor, struct tf_error *error)
-{
-    size_t const count = supervisor->config->listen_count, workers = supervisor->worker_count;
-    supervisor->listen_fds = calloc(count * workers, sizeof(*supervisor->listen_fds));
-    if (supervisor->listen_fds == NULL)
-        return tf_error_system(error, "no memory");
-    for (size_t i = 0; i < count; i++) {
-        int *fds = supervisor->listen_fds + i * workers;
-        int result = tf_address_parse(supervisor->config->listen[i], &supervisor->addresses[i], error);
-        if (result == TF_OK)
-            result = tf_listeners_bind(&supervisor->addresses[i], (uint32_t)workers, fds, error);
-        if (result != TF_OK)
-            return result;
-        for (size_t j = 0; j < workers; j++) {
-            fds[j] = lift(fds[j]);
-            if (fds[j] < 0)
-                return tf_error_system(error, "cannot keep a listening socket");
-        }
-    }
-    return TF_OK;
-}
-
-static int make_signals(struct supervisor *supervisor, struct tf_error *error)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    supervisor->signal_fd = lift(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    return supervisor->signal_fd < 0 ? tf_error_system(error, "cannot wait for signals") : TF_OK;
-}
 
 /* ---- children ---- */
 
-static const char *name_of(const struct child *child, char ret_name[32])
+static const char *name_of(const struct tf_child *child, char ret_name[32])
 {
-    if (child->index < 0)
-        snprintf(ret_name, 32, "builder");
+    if (child->kind == TF_CHILD_WORKER)
+        snprintf(ret_name, 32, "worker %u", child->index);
     else
-        snprintf(ret_name, 32, "worker %lld", (long long)child->index);
+        snprintf(ret_name, 32, "%s", child->kind == TF_CHILD_BUILDER ? "builder" : "log service");
     return ret_name;
 }
 
-static int start_child(struct supervisor *supervisor, struct child *child, struct tf_error *error)
+struct gift {
+    struct tf_child_fd fds[8 + 2 * TF_WORKERS_MAX + TF_CONFIG_LISTEN_MAX];
+    size_t count;
+};
+
+static void give(struct gift *gift, const char *option, int fd)
 {
-    bool const is_worker = child->index >= 0;
-    struct tf_child_fd fds[4 + TF_WORKERS_MAX + TF_CONFIG_LISTEN_MAX];
-    size_t count = 0;
-    fds[count++] = (struct tf_child_fd){"--config-fd", supervisor->config_fd};
-    fds[count++] = (struct tf_child_fd){"--state-fd", is_worker ? supervisor->state_read_fd : supervisor->state_fd};
-    fds[count++] = (struct tf_child_fd){"--acks-fd", supervisor->acks_fd};
-    fds[count++] =
-        (struct tf_child_fd){"--stop-fd", is_worker ? supervisor->stop_workers[0] : supervisor->stop_builder[0]};
-    for (uint32_t i = 0; i < supervisor->worker_count; i++) {
-        if (!is_worker || child->index == i)
-            fds[count++] = (struct tf_child_fd){"--wake-fd", supervisor->wake_fds[i]};
-    }
-    for (size_t i = 0; is_worker && i < supervisor->config->listen_count; i++)
-        fds[count++] = (struct tf_child_fd){
-            "--listen-fd", supervisor->listen_fds[i * supervisor->worker_count + (size_t)child->index]};
-    if (is_worker) /* what its predecessor served from is no longer held by anybody */
+    gift->fds[gift->count++] = (struct tf_child_fd){option, fd};
+}
+
+static void give_worker(const struct tf_supervisor *supervisor, uint32_t index, struct gift *gift)
+{
+    give(gift, "--state-fd", supervisor->state_read_fd);
+    give(gift, "--acks-fd", supervisor->acks_fd);
+    give(gift, "--stop-fd", supervisor->stop_workers[0]);
+    give(gift, "--wake-fd", supervisor->wake_fds[index]);
+    give(gift, "--log-fd", supervisor->log_fds[index]);
+    give(gift, "--running-fd", supervisor->running_fds[index]);
+    give(gift, "--quarantine-fd", supervisor->quarantine_read_fd);
+    for (size_t i = 0; i < supervisor->config->listen_count; i++)
+        give(gift, "--listen-fd", supervisor->listen_fds[i * supervisor->worker_count + index]);
+}
+
+static void give_builder(const struct tf_supervisor *supervisor, struct gift *gift)
+{
+    give(gift, "--state-fd", supervisor->state_fd);
+    give(gift, "--acks-fd", supervisor->acks_fd);
+    give(gift, "--stop-fd", supervisor->stop_builder[0]);
+    for (uint32_t i = 0; i < supervisor->worker_count; i++)
+        give(gift, "--wake-fd", supervisor->wake_fds[i]);
+}
+
+static void give_logs(const struct tf_supervisor *supervisor, struct gift *gift)
+{
+    give(gift, "--stop-fd", supervisor->stop_logs[0]);
+    for (uint32_t i = 0; i < supervisor->worker_count; i++) /* in the order of the workers */
+        give(gift, "--log-fd", supervisor->log_fds[i]);
+}
+
+static int start_child(struct tf_supervisor *supervisor, struct tf_child *child, struct tf_error *error)
+{
+    static const char *const commands[] = {
+        [TF_CHILD_BUILDER] = "_builder", [TF_CHILD_LOGS] = "_logs", [TF_CHILD_WORKER] = "_worker"};
+    struct gift gift = {.count = 0};
+    give(&gift, "--config-fd", supervisor->config_fd);
+    if (child->kind == TF_CHILD_WORKER)
+        give_worker(supervisor, child->index, &gift);
+    else if (child->kind == TF_CHILD_BUILDER)
+        give_builder(supervisor, &gift);
+    else
+        give_logs(supervisor, &gift);
+    if (child->kind == TF_CHILD_WORKER) /* what its predecessor served from is no longer held by anybody */
         atomic_store(&supervisor->acks->generation[child->index], 0);
-    struct tf_child_start const start = {.command = is_worker ? "_worker" : "_builder",
+    struct tf_child_start const start = {.command = commands[child->kind],
                                          .root = supervisor->config->root,
                                          .cache = supervisor->config->cache,
-                                         .index = child->index,
-                                         .fds = fds,
-                                         .fd_count = count};
+                                         .index = child->kind == TF_CHILD_WORKER ? (int64_t)child->index : -1,
+                                         .fds = gift.fds,
+                                         .fd_count = gift.count};
     child->started_ns = tf_clock_ns();
     return tf_child_start(&start, &child->pid, error);
 }
 
-static void plan_restart(struct child *child)
+/* `has_served`: it got as far as to answer requests. Then somebody's function ended it, and it is for that function that
+ * service is held back (cli/quarantine.h); the connections that wait in the dead worker's queue wait no longer than a
+ * restart must take, lest restarts use up the machine. */
+static void plan_restart(struct tf_child *child, bool has_served)
 {
     uint64_t const now_ns = tf_clock_ns();
     child->deaths = now_ns - child->started_ns >= LIFE_MIN_NS ? 0 : child->deaths;
     uint64_t delay_ms = 0;
-    if (child->deaths > 0) {
+    if (child->deaths > 0 && !has_served) {
         uint32_t const doublings = child->deaths - 1 < 6 ? child->deaths - 1 : 6;
         delay_ms = (uint64_t)BACKOFF_FIRST_MS << doublings;
         delay_ms = delay_ms < BACKOFF_MOST_MS ? delay_ms : BACKOFF_MOST_MS;
+    } else if (child->deaths > 1) {
+        delay_ms = BACKOFF_SERVED_MS;
     }
     child->deaths++;
+    child->deaths_all++;
     child->restart_ns = now_ns + delay_ms * TF_NS_PER_MS;
 }
 
-static void child_ended(struct supervisor *supervisor, struct child *child, int status)
+static void child_ended(struct tf_supervisor *supervisor, struct tf_child *child, int status)
 {
     char name[32], how[64];
     pid_t const pid = child->pid;
@@ -225,14 +137,20 @@ static void child_ended(struct supervisor *supervisor, struct child *child, int 
         supervisor->has_failed = true;
         return;
     }
-    plan_restart(child);
+    bool const is_worker = child->kind == TF_CHILD_WORKER;
+    plan_restart(child, is_worker && atomic_load(&supervisor->acks->generation[child->index]) != 0);
     fprintf(stderr, "terrafirma: %s (pid %ld) %s; starting another\n", name_of(child, name), (long)pid, how);
+    if (is_worker && WIFSIGNALED(status))
+        tf_supervisor_crashed(supervisor, child, (long)pid, WTERMSIG(status));
+    supervisor->is_report_due = true;
 }
 
-static struct child *child_of(struct supervisor *supervisor, pid_t pid)
+static struct tf_child *child_of(struct tf_supervisor *supervisor, pid_t pid)
 {
     if (supervisor->builder.pid == pid)
         return &supervisor->builder;
+    if (supervisor->logs.pid == pid)
+        return &supervisor->logs;
     for (uint32_t i = 0; i < supervisor->worker_count; i++) {
         if (supervisor->workers[i].pid == pid)
             return &supervisor->workers[i];
@@ -240,29 +158,33 @@ static struct child *child_of(struct supervisor *supervisor, pid_t pid)
     return NULL;
 }
 
-static void reap(struct supervisor *supervisor)
+static void reap(struct tf_supervisor *supervisor)
 {
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        struct child *child = child_of(supervisor, pid);
+        struct tf_child *child = child_of(supervisor, pid);
         if (child != NULL)
             child_ended(supervisor, child, status);
     }
 }
 
-static void restart(struct supervisor *supervisor, struct child *child)
+static void restart(struct tf_supervisor *supervisor, struct tf_child *child)
 {
     struct tf_error error;
-    if (child->pid != 0 || tf_clock_ns() < child->restart_ns || start_child(supervisor, child, &error) == TF_OK)
+    if (child->pid != 0 || tf_clock_ns() < child->restart_ns)
         return;
+    if (start_child(supervisor, child, &error) == TF_OK) {
+        supervisor->is_report_due = true;
+        return;
+    }
     child->pid = 0;
-    plan_restart(child);
+    plan_restart(child, false);
     fprintf(stderr, "terrafirma: serve: %s; trying again\n", error.text);
 }
 
 /* ---- the loop ---- */
 
-static void read_signals(struct supervisor *supervisor)
+static void read_signals(struct tf_supervisor *supervisor)
 {
     struct signalfd_siginfo info;
     while (read(supervisor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
@@ -275,7 +197,7 @@ static void read_signals(struct supervisor *supervisor)
     reap(supervisor);
 }
 
-static void say_ready(struct supervisor *supervisor)
+static void say_ready(struct tf_supervisor *supervisor)
 {
     if (supervisor->is_ready)
         return;
@@ -292,29 +214,35 @@ static void say_ready(struct supervisor *supervisor)
     fflush(stdout);
 }
 
-static int wait_ms(const struct supervisor *supervisor)
+static int wait_ms(const struct tf_supervisor *supervisor)
 {
     uint64_t const now_ns = tf_clock_ns();
-    uint64_t due_ns = UINT64_MAX;
-    if (!supervisor->is_ready)
+    uint64_t due_ns = tf_quarantine_due_ns(&supervisor->quarantine);
+    if (!supervisor->is_ready && due_ns > now_ns + READY_POLL_MS * TF_NS_PER_MS)
         due_ns = now_ns + READY_POLL_MS * TF_NS_PER_MS;
-    for (uint32_t i = 0; i <= supervisor->worker_count; i++) {
-        const struct child *child = i == 0 ? &supervisor->builder : &supervisor->workers[i - 1];
+    for (uint32_t i = 0; i < supervisor->worker_count + 2; i++) {
+        const struct tf_child *child = i == 0 ? &supervisor->builder : i == 1 ? &supervisor->logs
+                                                                              : &supervisor->workers[i - 2];
         if (child->pid == 0 && child->restart_ns < due_ns)
             due_ns = child->restart_ns;
     }
     if (due_ns == UINT64_MAX)
         return -1;
-    return due_ns <= now_ns ? 0 : (int)((due_ns - now_ns + TF_NS_PER_MS - 1) / TF_NS_PER_MS);
+    uint64_t const ms = due_ns <= now_ns ? 0 : (due_ns - now_ns + TF_NS_PER_MS - 1) / TF_NS_PER_MS;
+    return ms < WAIT_MOST_MS ? (int)ms : WAIT_MOST_MS;
 }
 
-static void serve(struct supervisor *supervisor)
+static void serve(struct tf_supervisor *supervisor)
 {
     while (!supervisor->is_stopping && !supervisor->has_failed) {
         struct pollfd fd = {.fd = supervisor->signal_fd, .events = POLLIN};
+        tf_supervisor_tick(supervisor);
         restart(supervisor, &supervisor->builder);
+        restart(supervisor, &supervisor->logs);
         for (uint32_t i = 0; i < supervisor->worker_count; i++)
             restart(supervisor, &supervisor->workers[i]);
+        if (supervisor->is_report_due) /* after the restarts, which must not wait for a disk */
+            tf_supervisor_report(supervisor);
         poll(&fd, 1, wait_ms(supervisor));
         read_signals(supervisor);
         say_ready(supervisor);
@@ -323,68 +251,62 @@ static void serve(struct supervisor *supervisor)
 
 /* ---- the stop ---- */
 
-static bool is_any_left(const struct supervisor *supervisor, bool workers)
-{
-    bool is_left = !workers && supervisor->builder.pid != 0;
-    for (uint32_t i = 0; workers && i < supervisor->worker_count; i++)
-        is_left |= supervisor->workers[i].pid != 0;
-    return is_left;
-}
-
-/* Waits until they are gone; at the end of the time, or on a second signal, kills what is left. */
-static void wait_for_end(struct supervisor *supervisor, bool workers, uint64_t ms)
+/* Waits until the children from `first` on, `count` of them, are gone; at the end of the time, or on a second signal,
+ * kills what is left. */
+static void wait_for_end(struct tf_supervisor *supervisor, struct tf_child *first, uint32_t count, uint64_t ms)
 {
     uint64_t const end_ns = tf_clock_ns() + ms * TF_NS_PER_MS;
     bool was_killed = false;
-    while (is_any_left(supervisor, workers)) {
+    for (;;) {
         uint64_t const now_ns = tf_clock_ns();
-        if (!was_killed && (now_ns >= end_ns || supervisor->is_hurried)) {
-            was_killed = true;
-            if (!workers && supervisor->builder.pid != 0)
-                kill(supervisor->builder.pid, SIGKILL);
-            for (uint32_t i = 0; workers && i < supervisor->worker_count; i++) {
-                if (supervisor->workers[i].pid != 0)
-                    kill(supervisor->workers[i].pid, SIGKILL);
-            }
+        bool const kills = !was_killed && (now_ns >= end_ns || supervisor->is_hurried);
+        uint32_t left = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            left += first[i].pid != 0;
+            if (kills && first[i].pid != 0)
+                kill(first[i].pid, SIGKILL);
         }
+        if (left == 0)
+            return;
+        was_killed |= kills;
         struct pollfd fd = {.fd = supervisor->signal_fd, .events = POLLIN};
         poll(&fd, 1, was_killed ? 100 : (int)((end_ns - now_ns) / TF_NS_PER_MS) + 1);
         read_signals(supervisor);
     }
 }
 
-static void stop(struct supervisor *supervisor)
+static void say_stop(int pair[2])
+{
+    close(pair[1]);
+    pair[1] = -1;
+}
+
+static void stop(struct tf_supervisor *supervisor)
 {
     supervisor->is_stopping = true;
-    /* Workers first: they still answer, and may want what the builder published last. */
-    close(supervisor->stop_workers[1]);
-    supervisor->stop_workers[1] = -1;
-    wait_for_end(supervisor, true, supervisor->config->limits.stop_ms + STOP_MARGIN_MS);
-    close(supervisor->stop_builder[1]);
-    supervisor->stop_builder[1] = -1;
-    wait_for_end(supervisor, false, BUILDER_STOP_MS);
+    /* Workers first: they still answer, and may want what the builder published last. The log service last: it writes
+     * down what they did to the end. */
+    say_stop(supervisor->stop_workers);
+    wait_for_end(supervisor, supervisor->workers, supervisor->worker_count,
+                 supervisor->config->limits.stop_ms + STOP_MARGIN_MS);
+    say_stop(supervisor->stop_builder);
+    wait_for_end(supervisor, &supervisor->builder, 1, BUILDER_STOP_MS);
+    say_stop(supervisor->stop_logs);
+    wait_for_end(supervisor, &supervisor->logs, 1, LOGS_STOP_MS);
+    tf_supervisor_report(supervisor);
 }
 
 int tf_supervisor_run(const struct tf_config *config, struct tf_error *error)
 {
     /* What it opens stays open until the process ends, which is the next thing after this function. */
-    static struct supervisor supervisor;
+    static struct tf_supervisor supervisor;
     supervisor.config = config;
     supervisor.worker_count = (uint32_t)config->workers;
-    supervisor.builder.index = -1;
+    supervisor.builder.kind = TF_CHILD_BUILDER;
+    supervisor.logs.kind = TF_CHILD_LOGS;
     for (uint32_t i = 0; i < supervisor.worker_count; i++)
-        supervisor.workers[i].index = i;
-    int result = make_listeners(&supervisor, error);
-    if (result == TF_OK)
-        result = make_config(&supervisor, error);
-    if (result == TF_OK)
-        result = make_shared(&supervisor, error);
-    if (result == TF_OK)
-        result = make_pipe(supervisor.stop_workers, error);
-    if (result == TF_OK)
-        result = make_pipe(supervisor.stop_builder, error);
-    if (result == TF_OK)
-        result = make_signals(&supervisor, error);
+        supervisor.workers[i] = (struct tf_child){.kind = TF_CHILD_WORKER, .index = i};
+    int const result = tf_supervisor_make(&supervisor, error);
     if (result != TF_OK)
         return result;
     serve(&supervisor);

@@ -3,7 +3,9 @@
  * parses no byte of a tenant or client.
  *
  *     builder ◀─ state, acks, one eventfd a worker, stop pipe
- *     worker  ◀─ its own listening sockets, state (read-only), acks, its eventfd, stop pipe
+ *     worker  ◀─ its own listening sockets, state and quarantine (read-only), acks, its eventfd, its log ring, the page
+ *                that says what it runs, stop pipe
+ *     logs    ◀─ all log rings, stop pipe
  *
  * Every listening socket stays open here, so that the queue of a dead worker waits for its successor.
  */

@@ -18,7 +18,7 @@ static struct tf_text text_of(h2o_iovec_t bytes)
     return (struct tf_text){bytes.base, bytes.len};
 }
 
-/* `what` is for people; `trap` only where there was one. */
+/* `what` is for people; of a trap, which has fields of its own, it is what the host function said. */
 static void report_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id, const char *what)
 {
     struct tf_log_failure failure = {
@@ -37,6 +37,7 @@ static void report_failure(struct tf_exchange *exchange, enum tf_log_outcome out
         const void *const pc = tf_guest_trap_address(exchange->guest);
         int64_t const function = pc != NULL ? tf_module_function_at(entry->module, pc) : -1;
         failure.trap = (uint8_t)tf_guest_trap_kind(exchange->guest);
+        failure.detail = tf_report_name(tf_guest_trap_detail(exchange->guest));
         if (function >= 0) {
             failure.function_index = (uint32_t)function;
             failure.pc_offset = (uint64_t)((const uint8_t *)pc - entry->module->base);
@@ -167,7 +168,7 @@ static void answer_failure(struct tf_exchange *exchange, enum tf_log_outcome out
 {
     uint64_t const id = tf_worker_error_id(exchange->worker);
     if (exchange->worker->report.is_on)
-        report_failure(exchange, outcome, id, what);
+        report_failure(exchange, outcome, id, outcome == TF_LOG_OUTCOME_TRAPPED ? NULL : what);
     else
         log_exchange(exchange, id, what);
     tf_respond_text(exchange->req, status, "%s Error id: %016llx.", told, (unsigned long long)id);

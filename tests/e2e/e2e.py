@@ -207,8 +207,18 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log_text(self):
-        with open(self.log, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
+        """What it printed, and what its log service wrote so far."""
+        text = ""
+        paths = [self.log]
+        for folder, _, names in os.walk(os.path.join(self.cache, "log")):
+            paths += [os.path.join(folder, name) for name in sorted(names)]
+        for path in paths:
+            try:
+                with open(path, encoding="utf-8", errors="replace") as stream:
+                    text += stream.read()
+            except FileNotFoundError:
+                pass
+        return text
 
     def log_tail(self, lines=40):
         return "---- log ----\n" + "\n".join(self.log_text().split("\n")[-lines:]) + "\n"

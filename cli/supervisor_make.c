@@ -1,0 +1,170 @@
+/* What the supervisor makes before it starts anybody: sockets, shared memory, pipes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/ring.h"
+#include "cli/child.h"
+#include "cli/places.h"
+#include "cli/supervisor_internal.h"
+
+/* Room for what happens while the log service is away, or slow; some 15,000 requests. */
+#define LOG_RING_BYTES (4u << 20)
+
+/* Moves a new descriptor out of the range that children count from. */
+static int lift(int fd)
+{
+    if (fd < 0)
+        return fd;
+    int const lifted = fcntl(fd, F_DUPFD_CLOEXEC, TF_CHILD_FD_BASE);
+    int const saved = errno;
+    close(fd);
+    errno = saved;
+    return lifted;
+}
+
+/* Workers run hostile code, and what they share must not shrink under others' feet. */
+static int make_memory(const char *name, size_t bytes)
+{
+    int const fd = lift(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (fd >= 0 && bytes > 0 &&
+        (ftruncate(fd, (off_t)bytes) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int make_config(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    struct tf_buffer yaml;
+    tf_buffer_init(&yaml, 1u << 20);
+    tf_config_write(supervisor->config, &yaml);
+    supervisor->config_fd = make_memory("config", 0);
+    bool const is_fine = !yaml.failed && supervisor->config_fd >= 0 &&
+                         write(supervisor->config_fd, yaml.bytes, yaml.length) == (ssize_t)yaml.length;
+    tf_buffer_dispose(&yaml);
+    return is_fine ? TF_OK : tf_error_system(error, "cannot hand on the configuration");
+}
+
+/* A second descriptor of a memory file, by which it cannot be mapped for writing. */
+static int open_for_reading(int fd)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return lift(open(path, O_RDONLY | O_CLOEXEC));
+}
+
+static void *map(int fd, size_t bytes, int protection)
+{
+    void *const page = fd < 0 ? MAP_FAILED : mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+static int make_shared(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    int const both = PROT_READ | PROT_WRITE;
+    supervisor->state_fd = make_memory("state", sizeof(*supervisor->state));
+    supervisor->acks_fd = make_memory("acks", sizeof(*supervisor->acks));
+    supervisor->quarantine_fd = make_memory("quarantine", sizeof(*supervisor->quarantine_page));
+    supervisor->state = map(supervisor->state_fd, sizeof(*supervisor->state), PROT_READ);
+    supervisor->acks = map(supervisor->acks_fd, sizeof(*supervisor->acks), both);
+    supervisor->quarantine_page = map(supervisor->quarantine_fd, sizeof(*supervisor->quarantine_page), both);
+    if (supervisor->state == NULL || supervisor->acks == NULL || supervisor->quarantine_page == NULL)
+        return tf_error_system(error, "cannot make shared memory");
+    supervisor->state_read_fd = open_for_reading(supervisor->state_fd);
+    supervisor->quarantine_read_fd = open_for_reading(supervisor->quarantine_fd);
+    if (supervisor->state_read_fd < 0 || supervisor->quarantine_read_fd < 0)
+        return tf_error_system(error, "cannot open shared memory for reading");
+    tf_quarantine_init(&supervisor->quarantine, &supervisor->config->quarantine, supervisor->quarantine_page);
+    return TF_OK;
+}
+
+static int make_worker_shares(struct tf_supervisor *supervisor, uint32_t index, struct tf_error *error)
+{
+    supervisor->wake_fds[index] = lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    supervisor->running_fds[index] = make_memory("running", sizeof(struct tf_shared_running));
+    supervisor->running[index] = map(supervisor->running_fds[index], sizeof(struct tf_shared_running), PROT_READ);
+    if (supervisor->wake_fds[index] < 0 || supervisor->running[index] == NULL)
+        return tf_error_system(error, "cannot make what a worker shares");
+    int const result = tf_ring_create("log", LOG_RING_BYTES, &supervisor->log_fds[index], error);
+    if (result != TF_OK)
+        return result;
+    supervisor->log_fds[index] = lift(supervisor->log_fds[index]);
+    return supervisor->log_fds[index] < 0 ? tf_error_system(error, "cannot keep a ring") : TF_OK;
+}
+
+static int make_pipe(int pair[2], struct tf_error *error)
+{
+    if (pipe2(pair, O_CLOEXEC) != 0)
+        return tf_error_system(error, "cannot make a pipe");
+    pair[0] = lift(pair[0]);
+    pair[1] = lift(pair[1]);
+    return pair[0] < 0 || pair[1] < 0 ? tf_error_system(error, "cannot make a pipe") : TF_OK;
+}
+
+static int make_listeners(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    size_t const count = supervisor->config->listen_count, workers = supervisor->worker_count;
+    supervisor->listen_fds = calloc(count * workers, sizeof(*supervisor->listen_fds));
+    if (supervisor->listen_fds == NULL)
+        return tf_error_system(error, "no memory");
+    for (size_t i = 0; i < count; i++) {
+        int *fds = supervisor->listen_fds + i * workers;
+        int result = tf_address_parse(supervisor->config->listen[i], &supervisor->addresses[i], error);
+        if (result == TF_OK)
+            result = tf_listeners_bind(&supervisor->addresses[i], (uint32_t)workers, fds, error);
+        if (result != TF_OK)
+            return result;
+        for (size_t j = 0; j < workers; j++) {
+            fds[j] = lift(fds[j]);
+            if (fds[j] < 0)
+                return tf_error_system(error, "cannot keep a listening socket");
+        }
+    }
+    return TF_OK;
+}
+
+static int make_signals(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    supervisor->signal_fd = lift(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    return supervisor->signal_fd < 0 ? tf_error_system(error, "cannot wait for signals") : TF_OK;
+}
+
+int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    int result = make_listeners(supervisor, error);
+    if (result == TF_OK)
+        result = make_config(supervisor, error);
+    if (result == TF_OK)
+        result = make_shared(supervisor, error);
+    for (uint32_t i = 0; result == TF_OK && i < supervisor->worker_count; i++)
+        result = make_worker_shares(supervisor, i, error);
+    if (result == TF_OK)
+        result = tf_places_open_state(supervisor->config, &supervisor->report_folder_fd, error);
+    if (result == TF_OK)
+        result = make_pipe(supervisor->stop_workers, error);
+    if (result == TF_OK)
+        result = make_pipe(supervisor->stop_builder, error);
+    if (result == TF_OK)
+        result = make_pipe(supervisor->stop_logs, error);
+    if (result == TF_OK)
+        result = make_signals(supervisor, error);
+    supervisor->report_folder_fd = lift(supervisor->report_folder_fd);
+    return result;
+}
