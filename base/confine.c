@@ -125,6 +125,12 @@ int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct t
 
 int tf_confine_calls(const char *const *names, size_t count, struct tf_error *error)
 {
+    return tf_confine_calls_where(names, count, NULL, 0, error);
+}
+
+int tf_confine_calls_where(const char *const *names, size_t count, const struct tf_confine_rule *rules,
+                           size_t rule_count, struct tf_error *error)
+{
     static const char *const deadly[] = {"execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev"};
     scmp_filter_ctx const filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL)
@@ -137,6 +143,12 @@ int tf_confine_calls(const char *const *names, size_t count, struct tf_error *er
         int const number = seccomp_syscall_resolve_name(names[i]);
         if (number != __NR_SCMP_ERROR && number >= 0)
             failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
+    }
+    for (size_t i = 0; i < rule_count && failed == 0; i++) {
+        int const number = seccomp_syscall_resolve_name(rules[i].name);
+        if (number != __NR_SCMP_ERROR && number >= 0)
+            failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 1,
+                                      SCMP_CMP(rules[i].argument, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].value));
     }
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]) && failed == 0; i++)
         failed = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, seccomp_syscall_resolve_name(deadly[i]), 0);

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <terrafirma/error.h>
 
@@ -32,5 +33,17 @@ int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct t
  * process_vm_{readv,writev} kill the process. `names` are as in syscalls(2); a name that this system does not know is
  * left out. Errors: SYSTEM, NOT_FOUND (the kernel has no filters). */
 int tf_confine_calls(const char *const *names, size_t count, struct tf_error *error);
+
+/* A call that is allowed where (argument & mask) == value; several rules of one call are alternatives. The kernel
+ * reads an argument whole: a 32-bit one wants a mask of 32 bits. */
+struct tf_confine_rule {
+    const char *name;
+    unsigned argument; /* 0 … 5 */
+    uint64_t mask, value;
+};
+
+/* The same with rules on top; a call that has rules is not among the names. */
+int tf_confine_calls_where(const char *const *names, size_t count, const struct tf_confine_rule *rules,
+                           size_t rule_count, struct tf_error *error);
 
 #endif

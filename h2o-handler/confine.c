@@ -1,6 +1,11 @@
 #include "h2o-handler/confine.h"
 
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/confine.h"
 #include "base/error.h"
@@ -26,21 +31,42 @@ int tf_worker_confine_files(const struct tf_worker_config *config, struct tf_err
 static const char *const allowed_calls[] = {
     /* the loop and its connections */
     "accept", "accept4", "epoll_wait", "epoll_pwait", "epoll_ctl", "epoll_create1", "read", "readv", "recvfrom",
-    "recvmsg", "write", "writev", "sendmsg", "sendto", "shutdown", "close", "fcntl", "setsockopt", "getsockopt",
-    "getsockname", "getpeername", "poll", "ppoll", "ioctl",
+    "recvmsg", "write", "writev", "sendmsg", "sendto", "shutdown", "close", "setsockopt", "getsockopt",
+    "getsockname", "getpeername", "poll", "ppoll",
     /* loading: routes, artifacts, images, static files */
     "openat", "openat2", "fstat", "newfstatat", "statx", "stat", "lstat", "pread64", "lseek", "readlink", "readlinkat",
     "getdents64", "access", "faccessat", "faccessat2", "dup", "memfd_create", "ftruncate", "pwrite64", "sendfile",
     /* memory: slots, dlopen, malloc */
-    "mmap", "munmap", "mprotect", "madvise", "mremap", "brk",
+    "munmap", "madvise", "mremap", "brk",
     /* time, threads, signals */
     "clock_gettime", "gettimeofday", "time", "clock_nanosleep", "nanosleep", "timer_settime", "timer_delete", "futex",
     "sched_yield", "sched_getaffinity",
-    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "getpid", "gettid", "tgkill",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "getpid", "gettid",
     "set_robust_list", "rseq", "getrandom", "exit", "exit_group", "membarrier", "getrusage",
 };
 
 int tf_worker_confine_calls(struct tf_error *error)
 {
-    return tf_confine_calls(allowed_calls, sizeof(allowed_calls) / sizeof(allowed_calls[0]), error);
+    enum { WRITABLE_CODE = PROT_WRITE | PROT_EXEC };
+    /* Other processes of the same user (the builder, other workers) are one signal away; F_SETOWN with F_SETSIG sends
+     * signals too, and some ioctls type into the terminal that standard error may be. Memory is never writable and
+     * executable at once. */
+    const struct tf_confine_rule rules[] = {
+        {"tgkill", 0, UINT32_MAX, (uint64_t)getpid()},
+        {"fcntl", 1, UINT32_MAX, F_DUPFD_CLOEXEC},
+        {"fcntl", 1, UINT32_MAX, F_GETFD},
+        {"fcntl", 1, UINT32_MAX, F_SETFD},
+        {"fcntl", 1, UINT32_MAX, F_GETFL},
+        {"fcntl", 1, UINT32_MAX, F_SETFL},
+        {"fcntl", 1, UINT32_MAX, F_ADD_SEALS},
+        {"fcntl", 1, UINT32_MAX, F_GET_SEALS},
+        {"ioctl", 1, UINT32_MAX, (uint32_t)UFFDIO_REGISTER},
+        {"ioctl", 1, UINT32_MAX, (uint32_t)UFFDIO_WRITEPROTECT},
+        {"mmap", 2, PROT_EXEC, 0},
+        {"mmap", 2, WRITABLE_CODE, PROT_EXEC},
+        {"mprotect", 2, PROT_EXEC, 0},
+        {"mprotect", 2, WRITABLE_CODE, PROT_EXEC},
+    };
+    return tf_confine_calls_where(allowed_calls, sizeof(allowed_calls) / sizeof(allowed_calls[0]), rules,
+                                  sizeof(rules) / sizeof(rules[0]), error);
 }

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,6 +78,29 @@ static int body_calls(void)
     return close(0) == 0 ? 0 : 4;
 }
 
+/* A signal to itself and memory to read are allowed, the same calls with other arguments are not. */
+static int body_calls_where(void)
+{
+    struct tf_error error;
+    const struct tf_confine_rule rules[] = {
+        {"tgkill", 0, UINT32_MAX, (uint64_t)getpid()},
+        {"mmap", 2, PROT_EXEC, 0},
+        {"mmap", 2, PROT_EXEC | PROT_WRITE, PROT_EXEC},
+    };
+    pid_t const parent = getppid(), self = getpid();
+    if (tf_confine_calls_where(few, sizeof(few) / sizeof(few[0]), rules, 3, &error) != 0)
+        return 1;
+    if (syscall(SYS_tgkill, self, self, 0) != 0)
+        return 2;
+    if (syscall(SYS_tgkill, parent, parent, 0) == 0 || errno != EPERM)
+        return 3;
+    if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ||
+        mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+        return 4;
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? 0
+                                                                                                                  : 5;
+}
+
 static int body_exec(void)
 {
     struct tf_error error;
@@ -115,6 +140,7 @@ static void test_files(void)
 static void test_calls(void)
 {
     CHECK_MESSAGE(in_child(body_calls) == 0, "%d", in_child(body_calls));
+    CHECK_MESSAGE(in_child(body_calls_where) == 0, "%d", in_child(body_calls_where));
     CHECK_MESSAGE(in_child(body_exec) == 1000 + SIGSYS, "%d", in_child(body_exec));
 }
 
