@@ -22,6 +22,8 @@ enum tf_head_flaw tf_head_scan(const char *bytes, size_t length)
         if (line_length == 0 || (line_length == 1 && *at == '\r'))
             break;
         if (!is_request_line) {
+            if (*at == ' ' || *at == '\t')
+                framings = 2; /* folded: to some the end of the line before, to others a line of its own */
             switch (*at | 0x20) { /* most lines end here */
             case 'h':
                 hosts += NAMED(at, line_length, "host:");

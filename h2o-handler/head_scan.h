@@ -11,7 +11,7 @@
 enum tf_head_flaw {
     TF_HEAD_FINE,
     TF_HEAD_HOSTS,   /* more than one Host */
-    TF_HEAD_FRAMING, /* more than one Content-Length or Transfer-Encoding, or both */
+    TF_HEAD_FRAMING, /* more than one Content-Length or Transfer-Encoding, or both; a folded line */
 };
 
 /* `bytes` begin with the request and may go on behind its head; libh2o has parsed the head. */

@@ -232,6 +232,9 @@ static void heads(void)
     CHECK(scan("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n") == TF_HEAD_FRAMING);
     CHECK(scan("POST / HTTP/1.1\r\nTransfer-Encoding: a\r\nTransfer-Encoding: chunked\r\n\r\n") == TF_HEAD_FRAMING);
     CHECK(scan("POST / HTTP/1.1\r\nContent-Type: t\r\nTE: x\r\nCookie: y\r\n\r\n") == TF_HEAD_FINE);
+    CHECK(scan("POST / HTTP/1.1\r\nHost: a\r\n Content-Length: 5\r\n\r\nhello") == TF_HEAD_FRAMING);
+    CHECK(scan("POST / HTTP/1.1\nHost: a\nX: y\n\tz\n\n") == TF_HEAD_FRAMING);
+    CHECK(scan("POST / HTTP/1.1\r\nHost: a\r\n\r\n body") == TF_HEAD_FINE);
     CHECK(scan("") == TF_HEAD_FINE && scan("\r\n") == TF_HEAD_FINE && scan("G") == TF_HEAD_FINE);
     CHECK(scan("GET / HTTP/1.1\r\nhost") == TF_HEAD_FINE && scan("GET / HTTP/1.1\r\nh") == TF_HEAD_FINE);
 }
