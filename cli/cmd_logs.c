@@ -54,8 +54,8 @@ static int only_id(const struct tf_config *config, char ret_id[TF_BUILD_ID_BYTES
     DIR *list = opendir(path);
     free(path);
     if (list == NULL)
-        return tf_error_set(error, TF_ERR_NOT_FOUND, "no server has run with the cache %s; say --cache DIR as serve did",
-                            config->cache);
+        return tf_error_set(error, TF_ERR_NOT_FOUND,
+                            "no server has run with the cache %s; say --cache DIR as serve did", config->cache);
     for (const struct dirent *entry; (entry = readdir(list)) != NULL;) {
         if (entry->d_name[0] != '.' && found++ == 0)
             snprintf(ret_id, TF_BUILD_ID_BYTES, "%.16s", entry->d_name);
@@ -63,8 +63,8 @@ static int only_id(const struct tf_config *config, char ret_id[TF_BUILD_ID_BYTES
     closedir(list);
     if (found == 1)
         return TF_OK;
-    return tf_error_set(error, found == 0 ? TF_ERR_NOT_FOUND : TF_ERR_USAGE, "the cache knows %zu roots; say --root DIR",
-                        found);
+    return tf_error_set(error, found == 0 ? TF_ERR_NOT_FOUND : TF_ERR_USAGE,
+                        "the cache knows %zu roots; say --root DIR", found);
 }
 
 /* The path of the function's file. */
@@ -91,8 +91,8 @@ static int find(const struct tf_config *config, const char *name, char **ret_pat
 
 /* ---- printing ---- */
 
-/* Lines hold no byte that commands a terminal (services/log_line.h), but whoever could write the folder may have written
- * others. */
+/* Lines hold no byte that commands a terminal (services/log_line.h), but whoever could write the folder may have
+ * written others. */
 static bool print(FILE *file)
 {
     bool is_any = false;
@@ -174,7 +174,7 @@ const struct tf_command tf_command_logs = {
     .name = "logs",
     .synopsis = "SITE/FUNCTION [--follow] [--root DIR] [--cache DIR] [--config FILE]",
     .summary = "print what a function said, and how it failed",
-    .details = "FUNCTION is the path of the .wasm file below the site's folder. A line is a time, the worker, and what\n"
+    .details = "FUNCTION is the path of the .wasm file below the site's folder. A line is a time, the worker and what\n"
                "happened; older lines lie in files beside it until those are too many (logs.function_kept).\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),

@@ -83,7 +83,8 @@ static void say_what_users_lack(const struct tf_config *config)
             snprintf(roots + used, sizeof(roots) - used, "%s%s", used > 0 ? ", " : "", children[i].who);
     }
     if (roots[0] != '\0')
-        fprintf(stderr, "terrafirma: serve: started as root: these stay root: %s; name another user with --user\n", roots);
+        fprintf(stderr, "terrafirma: serve: started as root: these stay root: %s; name another user with --user\n",
+                roots);
 }
 
 /* *ret_user: whose the cache is; NULL: ours. */

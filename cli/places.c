@@ -125,7 +125,9 @@ int tf_places_make(struct tf_config *config, struct tf_error *error)
         close(log_fd);
     if (state_fd >= 0)
         close(state_fd);
-    char *const real = result == TF_OK && config->logs.log_folder != NULL ? realpath(config->logs.log_folder, NULL) : NULL;
+    if (result != TF_OK || config->logs.log_folder == NULL)
+        return result;
+    char *const real = realpath(config->logs.log_folder, NULL);
     if (real != NULL) {
         free(config->logs.log_folder);
         config->logs.log_folder = real;

@@ -1,6 +1,6 @@
 /*
- * Where a server that serves a root with a cache writes what it has to say. Two servers on one cache have different roots
- * (one root has one builder), so the root's id keeps them apart:
+ * Where a server that serves a root with a cache writes what it has to say. Two servers on one cache have different
+ * roots (one root has one builder), so the root's id keeps them apart:
  *
  *     <cache>/log/<id>/     the log service's (services/logs.h), unless logs.log_folder names another folder
  *     <cache>/state/<id>/   metrics.json, the log service's; server.json, the supervisor's

@@ -101,8 +101,8 @@ static int start_child(struct tf_supervisor *supervisor, struct tf_child *child,
     return tf_child_start(&start, &child->pid, error);
 }
 
-/* `has_served`: it got as far as to answer requests. Then somebody's function ended it, and it is for that function that
- * service is held back (cli/quarantine.h); the connections that wait in the dead worker's queue wait no longer than a
+/* `has_served`: it got as far as to answer requests. Then somebody's function ended it, and it is for that function
+ * that service is held back (cli/quarantine.h); the connections that wait in the dead worker's queue wait no longer than a
  * restart must take, lest restarts use up the machine. */
 static void plan_restart(struct tf_child *child, bool has_served)
 {

@@ -96,8 +96,8 @@ static json_t *processes(const struct tf_supervisor *supervisor)
     json_t *const list = json_array();
     for (uint32_t i = 0; i < supervisor->worker_count; i++) {
         const struct tf_child *const child = &supervisor->workers[i];
-        json_array_append_new(list, json_pack("{s:i, s:I, s:I}", "index", (int)i, "pid", (json_int_t)child->pid, "deaths",
-                                              (json_int_t)child->deaths_all));
+        json_array_append_new(list, json_pack("{s:i, s:I, s:I}", "index", (int)i, "pid", (json_int_t)child->pid,
+                                              "deaths", (json_int_t)child->deaths_all));
     }
     return list;
 }

@@ -1,7 +1,7 @@
 /*
- * Notices clients that go away while their request waits. libh2o does not look at an HTTP/1 connection between a request
- * and its answer; so the connections of requests that really wait are in an epoll set of their own, which the loop watches
- * as one descriptor. A request that is answered at once never comes here. The event loop's thread only.
+ * Notices clients that go away while their request waits. libh2o does not look at an HTTP/1 connection between a
+ * request and its answer; so the connections of requests that really wait are in an epoll set of their own, which the
+ * loop watches as one descriptor. A request that is answered at once never comes here. The event loop's thread only.
  */
 #ifndef TF_H2O_HANDLER_GONE_H
 #define TF_H2O_HANDLER_GONE_H

@@ -19,7 +19,8 @@ static struct tf_text text_of(h2o_iovec_t bytes)
 }
 
 /* `what` is for people; of a trap, which has fields of its own, it is what the host function said. */
-static void report_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id, const char *what)
+static void report_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id,
+                           const char *what)
 {
     struct tf_log_failure failure = {
         .error_id = error_id,

@@ -2,8 +2,8 @@
  * Two pages that a worker shares with the supervisor: what it runs now, and what it must not run.
  *
  * `running` is written by the worker with plain stores at each turn of a guest, and read by the supervisor when the
- * worker has died: as the bytes of a process that ran hostile code. `quarantine` is written by the supervisor and mapped
- * read-only by workers; it knows artifacts by their keys alone.
+ * worker has died: as the bytes of a process that ran hostile code. `quarantine` is written by the supervisor and
+ * mapped read-only by workers; it knows artifacts by their keys alone.
  */
 #ifndef TF_H2O_HANDLER_SHARED_H
 #define TF_H2O_HANDLER_SHARED_H

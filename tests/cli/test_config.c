@@ -44,6 +44,10 @@ static void everything(void)
                 "slice_us: 500\n"
                 "toolchain: {wabt_prefix: /opt/w, cc: clang, cpu_level: 3, profile: strict}\n"
                 "watcher:\n  jobs: 3\n  settle_ms: 100\n  rescan_s: 5\n"
+                "users: {worker: w, logs: l}\n"
+                "logs: {log_folder: /var/log/tf, access_format: combined, address: none, leave_out_query: 'yes',\n"
+                "  access_bytes: 1M, function_rate_bytes: 5, sites: 0}\n"
+                "quarantine: {deaths: 5, window_s: 7, first_s: 8, most_s: 9}\n"
                 "limits:\n  module_bytes: 1M\n  memory_pages: 10\n  wall_ms: 7000\n  request_body_bytes: 8K\n"
                 "  build_memory_bytes: 2G\n",
                 &config, &error) == TF_OK);
@@ -60,6 +64,14 @@ static void everything(void)
     struct tf_compiler_config const compiler = tf_config_compiler(&config);
     CHECK(compiler.cpu_level == 3 && compiler.limits.module_bytes == 1 << 20 && strcmp(compiler.cc, "clang") == 0);
 
+    CHECK(strcmp(tf_config_worker_user(&config), "w") == 0 && strcmp(tf_config_logs_user(&config), "l") == 0);
+    CHECK(strcmp(tf_config_builder_user(&config), "www-data") == 0);
+    struct tf_logs_config const logs = tf_config_logs(&config);
+    CHECK(logs.access_format == TF_LOGS_COMBINED && logs.address == TF_LOGS_ADDRESS_NONE && logs.leave_out_query);
+    CHECK(logs.access_bytes == 1 << 20 && logs.function_rate_bytes == 5 && logs.sites == 0 && logs.access_kept == 5);
+    CHECK(config.quarantine.deaths == 5 && config.quarantine.window_s == 7 && config.quarantine.first_s == 8);
+    CHECK(tf_config_check(&config, &error) == TF_OK);
+
     /* What the supervisor hands to its children says the same. */
     struct tf_buffer yaml;
     struct tf_config again;
@@ -72,6 +84,9 @@ static void everything(void)
                   (char *)yaml.bytes);
     CHECK(memcmp(&again.limits, &config.limits, sizeof(again.limits)) == 0);
     CHECK(strcmp(again.user, config.user) == 0 && again.listen_count == 2 && again.profile == TF_PROFILE_STRICT);
+    CHECK(memcmp(&again.quarantine, &config.quarantine, sizeof(again.quarantine)) == 0);
+    CHECK(strcmp(again.logs.log_folder, "/var/log/tf") == 0 && strcmp(again.users.logs, "l") == 0);
+    CHECK(again.logs.access_format == TF_LOGS_COMBINED && again.logs.leave_out_query == 1 && again.logs.sites == 0);
     CHECK(again.workers == 4 && again.jobs == 3 && again.slice_us == 500 && again.root == NULL);
     tf_buffer_dispose(&yaml);
     tf_config_dispose(&again);
@@ -104,6 +119,11 @@ static void errors_have_a_place(void)
         {"limits: 5\n", "x.yaml:1:9: ", "wants keys of its own"},
         {"limits: [5]\n", "x.yaml:1:9: ", "wants keys of its own"},
         {"toolchain:\n  profile: quick\n", "x.yaml:2:12: ", "fast or strict, default fast"},
+        {"logs:\n  access_format: xml\n", "x.yaml:2:18: ", "json, combined or off, default json"},
+        {"logs: {leave_out_query: maybe}\n", "x.yaml:1:25: ", "no or yes, default no"},
+        {"logs: {access_bytes: 1}\n", "x.yaml:1:22: ", "from 131072 to 1099511627776 bytes"},
+        {"quarantine: {deaths: 17}\n", "x.yaml:1:22: ", "from 1 to 16 deaths"},
+        {"users: {wroker: x}\n", "x.yaml:1:9: ", "perhaps 'worker' was meant"},
         {"toolchain: {cpu_level: 1}\n", "x.yaml:1:24: ", "from 2 to 4"},
         {"watcher: {wall_ms: 5}\n", "x.yaml:1:11: ", "unknown key 'wall_ms' in watcher"},
         {"listen: {a: b}\n", "x.yaml:1:9: ", "wants a list"},
@@ -185,6 +205,41 @@ static void addresses(void)
     CHECK(tf_listeners_bind(&address, 1, more, &error) == TF_ERR_BUSY);
 }
 
+static void keys_agree(void)
+{
+    static const struct {
+        const char *text, *says;
+    } rows[] = {
+        {"logs: {functions_open: 200, functions_known: 100}\n", "logs.functions_known: 100 is less"},
+        {"logs: {function_bytes: 1M, functions_bytes: 512K}\n", "logs.functions_bytes: 524288 is less"},
+        {"quarantine: {first_s: 100, most_s: 99}\n", "quarantine.most_s: 99 is less"},
+    };
+    struct tf_config config;
+    struct tf_error error;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CHECK(parse(rows[i].text, &config, &error) == TF_OK);
+        CHECK(tf_config_check(&config, &error) == TF_ERR_USAGE);
+        CHECK_MESSAGE(strstr(error.text, rows[i].says) != NULL, "%s", error.text);
+        tf_config_dispose(&config);
+    }
+    /* All defaults, and what the service itself makes of them, are one. */
+    tf_config_init(&config);
+    CHECK(tf_config_check(&config, &error) == TF_OK);
+    struct tf_logs_config const logs = tf_config_logs(&config), defaults_of_service = TF_LOGS_CONFIG_DEFAULT;
+    CHECK(logs.access_format == defaults_of_service.access_format && logs.address == defaults_of_service.address);
+    CHECK(logs.leave_out_query == defaults_of_service.leave_out_query && logs.sites == defaults_of_service.sites);
+    CHECK(logs.access_bytes == defaults_of_service.access_bytes && logs.access_kept == defaults_of_service.access_kept);
+    CHECK(logs.function_bytes == defaults_of_service.function_bytes);
+    CHECK(logs.function_kept == defaults_of_service.function_kept);
+    CHECK(logs.function_rate_bytes == defaults_of_service.function_rate_bytes);
+    CHECK(logs.function_burst_bytes == defaults_of_service.function_burst_bytes);
+    CHECK(logs.functions_open == defaults_of_service.functions_open);
+    CHECK(logs.functions_known == defaults_of_service.functions_known);
+    CHECK(logs.functions_bytes == defaults_of_service.functions_bytes);
+    CHECK(logs.functions_files == defaults_of_service.functions_files);
+    tf_config_dispose(&config);
+}
+
 /* ---- the document ---- */
 
 static bool has(const char *text, const char *what)
@@ -239,4 +294,4 @@ static void document_example_is_valid(void)
 }
 
 TEST_MAIN(TEST(defaults), TEST(everything), TEST(errors_have_a_place), TEST(hostile_files), TEST(single_keys),
-          TEST(addresses), TEST(document_tells_every_key), TEST(document_example_is_valid))
+          TEST(keys_agree), TEST(addresses), TEST(document_tells_every_key), TEST(document_example_is_valid))

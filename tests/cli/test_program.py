@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else ""
-COMMANDS = ("serve", "build", "prebuild", "run", "inspect", "status")
+COMMANDS = ("serve", "build", "prebuild", "run", "inspect", "status", "logs")
 
 
 def run(*arguments, **environment):
@@ -63,6 +63,7 @@ class WrongUse(unittest.TestCase):
         self.wrong("'frobnicate': no such command", "help", "frobnicate")
         self.wrong("for terrafirma serve", "_worker")
         self.wrong("for terrafirma serve", "_builder")
+        self.wrong("for terrafirma serve", "_logs")
 
     def test_options(self):
         for command in COMMANDS:
@@ -83,6 +84,11 @@ class WrongUse(unittest.TestCase):
         self.wrong("'x' is no option", "status", "x")
         self.wrong("is not 'Name: value'", "run", "x.wasm", "--header", "nocolon")
         self.wrong("no line breaks", "run", "x.wasm", "--header", "a: b\r\nc: d")
+        self.wrong("wants a function", "logs")
+        self.wrong("one function at a time", "logs", "a/b.wasm", "a/c.wasm")
+        for name in ("hello.wasm", "_default/hello", "../x/y.wasm", "_default/../../x.wasm", "_default//x.wasm", "A/x.wasm",
+                     "/x.wasm", "_default/"):
+            self.wrong("is not SITE/FUNCTION", "logs", name)
         self.wrong("does not begin with /", "run", "x.wasm", "--path", "x")
 
     def test_serve(self):
@@ -93,6 +99,9 @@ class WrongUse(unittest.TestCase):
             self.wrong_last("HOST:PORT", *basis, "--listen", "nowhere")
             self.wrong("from 1 to 256", *basis, "--workers", "0")
             self.wrong_last("there is no user", *basis, "--user", "no-such-user-here")
+            for key in ("worker", "builder", "logs"):
+                self.wrong("users.%s: there is no user" % key, *basis, "--set", "users.%s=no-such-user-here" % key)
+            self.wrong("logs.functions_known: 5 is less", *basis, "--set", "logs.functions_known=5")
             file = os.path.join(folder, "file")
             with open(file, "w", encoding="utf-8"):
                 pass
@@ -162,6 +171,65 @@ class Status(unittest.TestCase):
     def test_json(self):
         result = run("status", "--cache", self.cache, "--json")
         self.assertEqual(json.loads(result.stdout), self.report)
+
+    def write_state(self):
+        metrics = {"version": 1, "started": "2024-01-02T03:04:05Z", "updated": "2024-01-02T03:05:05Z",
+                   "total": {"requests": 4}, "workers": [{"index": 0, "dropped": 3, "facts": {"process": 77}}],
+                   "sites": {"a.example": {"requests": 4, "cpu_ns": 8000, "classes": {"2xx": 3, "5xx": 1},
+                                           "traps": {"exit": 1}, "p50_us": 12}}}
+        server = {"version": 1, "crashes": [{"at": "2024-01-02T03:04:05Z", "worker": 0, "pid": 9, "signal": 6,
+                                             "site": "a.example", "function": "x\u001b.wasm", "key": "00112233445566"}],
+                  "quarantine": [{"until": "2024-01-02T03:14:05Z", "times": 1, "site": "a.example",
+                                  "function": "x.wasm", "key": "00112233445566"}]}
+        folder = os.path.join(self.cache, "state", "0123456789abcdef")
+        os.makedirs(folder)
+        for name, value in (("metrics", metrics), ("server", server)):
+            with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as stream:
+                json.dump(value, stream)
+        return metrics, server
+
+    def test_counters(self):
+        metrics, server = self.write_state()
+        result = run("status", "--cache", self.cache)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertRegex(result.stdout, r"\n +4 +3 +0 +0 +1 +1 +2\.0 +0\.0 +12 +0  a\.example\n")
+        self.assertIn("worker 0: pid 77,", result.stdout)
+        self.assertIn("3 records lost", result.stdout)
+        self.assertIn("signal 6 (Aborted), while it ran a.example/x\\x1b.wasm (artifact 001122334455)", result.stdout)
+        self.assertIn("quarantine: until 2024-01-02T03:14:05: a.example/x.wasm", result.stdout)
+        result = run("status", "--cache", self.cache, "--json")
+        self.assertEqual(json.loads(result.stdout), dict(self.report, metrics=metrics, server=server))
+        result = run("status", "--cache", self.cache, "--prometheus")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertRegex(result.stdout, r'(?m)^terrafirma_\w*requests\w*\{.*site="a\.example".*\} ')
+
+    def test_damaged_counters(self):
+        self.write_state()
+        folder = os.path.join(self.cache, "state", "0123456789abcdef")
+        for text in ("", "[]", "{", '{"sites": 5, "total": [], "workers": {}}', '{"sites": {"a": 7}, "workers": [3]}'):
+            for name in ("metrics.json", "server.json"):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
+                    stream.write(text)
+            for option in ((), ("--json",)):
+                result = run("status", "--cache", self.cache, *option)
+                self.assertEqual(result.returncode, 0, (text, result))
+
+    def test_prometheus_without_a_server(self):
+        result = run("status", "--cache", self.cache, "--prometheus")
+        self.assertEqual(result.returncode, 1, result)
+        self.assertIn("no server has run", result.stderr)
+
+    def test_logs(self):
+        self.write_state()
+        folder = os.path.join(self.cache, "log", "0123456789abcdef", "functions", "a.example")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "api%2Fx.wasm.log"), "wb") as stream:
+            stream.write(b"a line\nanother \x1b[2J\n")
+        result = run("logs", "a.example/api/x.wasm", "--cache", self.cache)
+        self.assertEqual((result.returncode, result.stdout), (0, "a line\nanother \\x1b[2J\n"))
+        result = run("logs", "a.example/other.wasm", "--cache", self.cache)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("has no log", result.stderr)
 
     def test_other_root(self):
         result = run("status", "--cache", self.cache, "--root", self.folder.name)

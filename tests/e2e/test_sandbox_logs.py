@@ -1,0 +1,460 @@
+"""What is seen from outside: logs, counters, crash reports; what becomes of functions that end workers, and of requests
+whose clients went away."""
+import glob
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import e2e
+import guests
+
+
+def program(*arguments):
+    return subprocess.run([e2e.PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False,
+                          stdin=subprocess.DEVNULL)
+
+
+def access_lines(server, folder=None):
+    lines = []
+    for path in glob.glob(os.path.join(folder or os.path.join(server.cache, "log", "*"), "access.log")):
+        with open(path, encoding="utf-8") as stream:
+            lines += [json.loads(line) for line in stream.read().split("\n")[:-1]]
+    return lines
+
+
+def line_of(server, target, status=None):
+    """The access log's line of a target that was asked for once."""
+    def there():
+        return [line for line in access_lines(server) if line["target"] == target
+                and (status is None or line["status"] == status)]
+    return server.until(there, "the access log tells of %s" % target, 20)[0]
+
+
+def children_named(server, word):
+    found = []
+    for pid in e2e.descendants(server.process.pid):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as stream:
+                if word.encode() in stream.read().split(b"\0"):
+                    found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def metrics(server):
+    for path in glob.glob(os.path.join(server.cache, "state", "*", "metrics.json")):
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    return {}
+
+
+def wait_until_it_runs(server, path):
+    """Of a function that answers only when its time is over: until the server has begun to run it. Then leaves."""
+    def begun():
+        with e2e.Connection(server.port, timeout=0.5) as connection:
+            try:
+                return connection.ask(path).status != 503
+            except TimeoutError:
+                return True
+    server.until(begun, "%s runs" % path)
+
+
+class Logs(e2e.Case):
+    workers = 2
+    limits = {"wall_ms": 1500, "cpu_ms": 300}
+
+    @classmethod
+    def prepare(cls, server):
+        server.put("ok.wasm", guests.answer("fine"))
+        server.put("ok.wasm", guests.answer("other"), site="a.example")
+        server.put("panic.wasm", guests.module(guests.PANIC))
+        server.put("loop.wasm", guests.module(guests.LOOP))
+        server.put("refused.wasm", guests.import_of("env", "no_such_call", ""))
+        server.put("dir/file.txt", b"0123456789")
+        server.put("talks.wasm", guests.module(guests.wat(
+            ["debug"], "(memory.fill (i32.const 0) (i32.const 65) (i32.const 6000)) (i32.store8 (i32.const 7) (i32.const 10))"
+            " (call $debug (i32.const 0) (i32.const 6000))")))
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for name in ("ok.wasm", "talks.wasm"):
+            cls.server.wait_for("/" + name)
+        cls.server.wait_for("/ok.wasm", host="a.example")
+        cls.server.wait_for("/refused.wasm", 502)
+        cls.server.wait_for("/panic.wasm", 502)
+        cls.server.wait_for("/loop.wasm", 504)
+
+    def test_every_answer_has_a_line(self):
+        server = self.server
+        asked = [("/ok.wasm?x=1", "localhost", "GET", 200, "ok.wasm", "returned", 4),
+                 ("/ok.wasm/more", "a.example", "GET", 200, "ok.wasm", "returned", 5),
+                 ("/ok.wasm?head", "localhost", "HEAD", 200, "ok.wasm", "returned", 0),
+                 ("/refused.wasm?y", "localhost", "GET", 502, "refused.wasm", "failed", None),
+                 ("/dir/file.txt", "localhost", "GET", 200, "", "none", 10),
+                 ("/dir/file.txt?h", "localhost", "HEAD", 200, "", "none", 0),
+                 ("/dir", "localhost", "GET", 301, "", "none", None),
+                 ("/nothing", "localhost", "GET", 404, "", "none", None),
+                 ("/dir/file.txt?p", "localhost", "POST", 405, "", "none", None),
+                 ("/bad%zz", "localhost", "GET", 400, "", "none", None),
+                 ("/method", "localhost", "BREW", 501, "", "none", None)]
+        for target, host, method, status, function, outcome, size in asked:
+            response = server.ask(target, host=host, method=method, headers=[("User-Agent", "a \"test\"")])
+            self.assert_status(response, status)
+            line = line_of(server, target)
+            self.assertEqual((line["status"], line["method"], line["function"], line["outcome"]),
+                             (status, method, function, outcome), line)
+            self.assertEqual(line["site"], "" if status == 501 else "a.example" if host == "a.example" else "_default")
+            self.assertEqual((line["address"], line["protocol"], line["agent"]), ("127.0.0.1", "HTTP/1.1", 'a "test"'))
+            if size is not None:
+                self.assertEqual(line["bytes"], size, line)
+            self.assertGreaterEqual(line["wall_ns"], line["cpu_ns"])
+            self.assertLess(line["wall_ns"], 60e9)
+            if outcome == "returned":
+                self.assertGreater(line["cpu_ns"], 0)
+
+    def test_refusals_below_the_handler(self):
+        for raw, status in ((b"GET /two HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+                            (b"POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", 413)):
+            self.assert_status(self.server.raw(raw), status)
+            target = raw.split(b" ")[1].decode()
+            self.assertEqual(line_of(self.server, target)["status"], status)
+
+    def test_time_is_real(self):
+        self.server.ask("/ok.wasm?time")
+        line = line_of(self.server, "/ok.wasm?time")
+        logged = time.mktime(time.strptime(line["time"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+        self.assertLess(abs(logged - time.time()), 60)
+
+    def test_failures(self):
+        response = self.server.ask("/panic.wasm?f")
+        self.assert_status(response, 502)
+        line = line_of(self.server, "/panic.wasm?f")
+        self.assertEqual((line["outcome"], line["trap"]), ("trapped", "unreachable"))
+        self.assertIn(line["error"], response.body.decode())
+        printed = self.server.until(lambda: line["error"] in self.logs("_default/panic.wasm").stdout and
+                                    self.logs("_default/panic.wasm"), "the function's log has it", 20)
+        self.assertIn("panic: secret", printed.stdout)
+        self.assertRegex(printed.stdout, r"error %s: trapped: unreachable.* in function \d+ at \+0x" % line["error"])
+        # Neither is anything for the server's own log.
+        with open(self.server.log, encoding="utf-8") as stream:
+            text = stream.read()
+        self.assertNotIn("secret", text)
+        self.assertNotIn(line["error"], text)
+
+    def test_over_time(self):
+        self.assert_status(self.server.ask("/loop.wasm?t"), 504)
+        line = line_of(self.server, "/loop.wasm?t")
+        self.assertEqual(line["outcome"], "cpu over")
+        self.assertGreater(line["cpu_ns"], 200e6)
+
+    def test_long_texts(self):
+        """6000 bytes are three records; the newline in them starts no line."""
+        self.server.ask("/talks.wasm")
+
+        def all_there():
+            text = self.logs("_default/talks.wasm").stdout
+            return text.count("A") >= 5999 and text
+
+        text = self.server.until(all_there, "all of it is there", 20)
+        for line in text.split("\n")[:-1]:
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT")
+
+    def logs(self, name):
+        return program("logs", name, "--cache", self.server.cache)
+
+    def test_follow(self):
+        self.server.ask("/panic.wasm?follow")
+        self.server.until(lambda: self.logs("_default/panic.wasm").returncode == 0, "there is a log", 20)
+        with subprocess.Popen([e2e.PROGRAM, "logs", "_default/panic.wasm", "--follow", "--cache", self.server.cache],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as following:
+            try:
+                os.set_blocking(following.stdout.fileno(), False)
+                error = self.server.ask("/panic.wasm?follow2").body.decode().split()[-1].strip(".")
+                seen = []
+
+                def told():
+                    seen.append(following.stdout.read() or b"")
+                    return error.encode() in b"".join(seen)
+
+                self.server.until(told, "it follows", 20)
+            finally:
+                following.kill()
+
+    def test_status(self):
+        for _ in range(5):
+            self.server.ask("/ok.wasm?status", host="a.example")
+
+        def counted():
+            result = program("status", "--root", self.server.root, "--cache", self.server.cache, "--json")
+            self.assertEqual(result.returncode, 0, result)
+            report = json.loads(result.stdout)
+            counts = report.get("metrics", {}).get("sites", {}).get("a.example", {})
+            return counts.get("requests", 0) >= 5 and report
+
+        report = self.server.until(counted, "they are counted", 20)
+        counts = report["metrics"]["sites"]["a.example"]
+        self.assertGreaterEqual(counts["classes"]["2xx"], 5)
+        self.assertGreater(counts["cpu_ns"], 0)
+        self.assertEqual(report["server"]["quarantine"], [])
+        self.assertEqual([worker["pid"] for worker in report["server"]["workers"]], self.server.worker_pids())
+        self.assertEqual(sum(worker["bad"] + worker["lies"] for worker in report["metrics"]["workers"]), 0)
+        self.assertTrue(report["functions"])
+        text = program("status", "--cache", self.server.cache)
+        self.assertIn("a.example", text.stdout)
+        text = program("status", "--cache", self.server.cache, "--prometheus")
+        self.assertEqual(text.returncode, 0, text)
+        self.assertIn('site="a.example"', text.stdout)
+
+
+class Life(e2e.Case):
+    workers = 2
+
+    @classmethod
+    def prepare(cls, server):
+        server.put("ok.wasm", guests.answer("fine"))
+
+    def test_the_service_dies(self):
+        """Requests go on, and what was in the rings is written when another has taken its place."""
+        server = self.server
+        server.wait_for("/ok.wasm")
+        workers = server.worker_pids()
+        for number in range(3):
+            pids = children_named(server, "_logs")
+            self.assertEqual(len(pids), 1)
+            os.kill(pids[0], signal.SIGKILL)
+            self.assert_status(server.ask("/ok.wasm?after%d" % number), 200)
+            line_of(server, "/ok.wasm?after%d" % number)
+        self.assertEqual(server.worker_pids(), workers)
+
+    def test_what_was_asked_last_is_told(self):
+        server = e2e.Server(workers=2)
+        try:
+            server.put("ok.wasm", guests.answer("fine"))
+            server.start()
+            server.wait_for("/ok.wasm")
+            for number in range(20):
+                server.ask("/ok.wasm?last%d" % number)
+            self.assertEqual(server.stop(), 0)
+            targets = {line["target"] for line in access_lines(server)}
+            self.assertLessEqual({"/ok.wasm?last%d" % number for number in range(20)}, targets)
+            with open(glob.glob(os.path.join(server.cache, "state", "*", "server.json"))[0],
+                      encoding="utf-8") as stream:
+                self.assertTrue(json.load(stream)["stopped"])
+        finally:
+            server.close()
+
+    def test_a_folder_and_a_form(self):
+        folder = tempfile.mkdtemp(prefix="tf-e2e-logs-")
+        server = e2e.Server(config="logs:\n  log_folder: %s/new/logs\n  access_format: combined\n  address: none\n"
+                                   "  leave_out_query: 'yes'\n" % folder)
+        try:
+            server.put("ok.wasm", guests.answer("fine"))
+            server.start()
+            server.wait_for("/ok.wasm")
+            server.ask("/ok.wasm?private")
+            path = os.path.join(folder, "new", "logs", "access.log")
+            self.assertEqual(server.stop(), 0)
+            with open(path, encoding="utf-8") as stream:
+                text = stream.read()
+            self.assertIn("GET /ok.wasm", text)
+            self.assertNotIn("private", text)
+            self.assertNotIn("127.0.0.1", text)
+        finally:
+            server.close()
+            shutil.rmtree(folder)
+
+
+class Crashes(e2e.Case):
+    workers = 1
+    limits = {"cpu_ms": 60000, "wall_ms": 60000}
+    config = "quarantine:\n  first_s: 4\n"
+
+    @classmethod
+    def prepare(cls, server):
+        server.put("ok.wasm", guests.answer("fine"))
+        server.put("loop.wasm", guests.module(guests.LOOP))
+        server.put("same.wasm", guests.module(guests.LOOP), site="a.example")
+
+    def abort_during(self, path):
+        """SIGABRT to the worker while it computes `path`. The request is lost, and nothing else."""
+        server = self.server
+        pid = server.worker_pids()[0]
+        connection = e2e.Connection(server.port)
+        connection.send("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+        before = cpu_ticks(pid)
+        server.until(lambda: cpu_ticks(pid) > before + 20, "it computes", 20)
+        os.kill(pid, signal.SIGABRT)
+        self.assertTrue(connection.is_closed_within(10))
+        connection.close()
+        server.until(lambda: server.worker_pids() not in ([], [pid]), "another worker is there", 10)
+        server.wait_for("/ok.wasm", body=b"fine", seconds=20)
+
+    def test_quarantine(self):
+        server = self.server
+        server.wait_for("/ok.wasm")
+        wait_until_it_runs(server, "/loop.wasm")
+        key = server.functions()["_default/loop.wasm"]["key"]
+        for number in range(3):
+            self.assertNotIn("quarantine for", server.log_text())
+            self.abort_during("/loop.wasm")
+            server.until(lambda wanted=number + 1: server.log_text().count("died while it ran _default/loop.wasm (artifact "
+                                                                             + key[:12]) == wanted, "it is told", 10)
+        server.until(lambda: "_default/loop.wasm (artifact %s) is in quarantine for 4 s" % key[:12] in server.log_text(),
+                     "the function is in quarantine", 10)
+        with e2e.Connection(server.port, timeout=20) as connection:
+            response = connection.ask("/loop.wasm?held")
+        self.assert_status(response, 503)
+        self.assertIn(int(response.header("retry-after")), range(1, 5))
+        error = response.body.decode().split()[-1].strip(".")
+        server.until(lambda: error in program("logs", "_default/loop.wasm", "--cache", server.cache).stdout,
+                     "its log tells why", 20)
+        self.assertEqual(line_of(server, "/loop.wasm?held")["error"], error)
+        # It is the code that is held, whatever its name; and nothing but that.
+        self.assert_status(server.ask("/same.wasm", host="a.example"), 503)
+        self.assert_status(server.ask("/ok.wasm"), 200)
+
+        report = json.loads(program("status", "--cache", server.cache, "--json").stdout)["server"]
+        self.assertEqual([(row["function"], row["key"], row["times"]) for row in report["quarantine"]],
+                         [("loop.wasm", key, 1)])
+        self.assertEqual([(row["signal"], row["function"]) for row in report["crashes"]], [(6, "loop.wasm")] * 3)
+        self.assertEqual(report["workers"][0]["deaths"], 3)
+        self.assertIn("quarantine: until ", program("status", "--cache", server.cache).stdout)
+
+        server.until(lambda: "the quarantine of a function is over" in server.log_text(), "it ends", 20)
+        self.abort_during("/loop.wasm") # runs again
+        server.until(lambda: json.loads(program("status", "--cache", server.cache, "--json").stdout)["server"]
+                     ["quarantine"] == [], "status says so", 10)
+
+    def test_idle_deaths_blame_nobody(self):
+        server = e2e.Server(workers=1)
+        try:
+            server.put("ok.wasm", guests.answer("fine"))
+            server.start()
+            server.wait_for("/ok.wasm")
+            for _ in range(5):
+                pid = server.worker_pids()[0]
+                os.kill(pid, signal.SIGABRT)
+                server.until(lambda gone=pid: server.worker_pids() not in ([], [gone]), "another is there", 10)
+                server.wait_for("/ok.wasm", seconds=20)
+            self.assertNotIn("died while it ran", server.log_text())
+            self.assertNotIn("in quarantine", server.log_text())
+        finally:
+            server.close()
+
+
+def cpu_ticks(pid):
+    with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:
+        fields = stream.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+class Bounds(e2e.Case):
+    """What one site may hold, and clients that leave."""
+    workers = 1
+    limits = {"cpu_ms": 20000, "wall_ms": 20000, "site_concurrency": 3, "queue_length": 2}
+
+    @classmethod
+    def prepare(cls, server):
+        server.put("ok.wasm", guests.answer("fine"))
+        server.put("ok.wasm", guests.answer("fine"), site="other.example")
+        server.put("loop.wasm", guests.module(guests.LOOP))
+        server.put("busy.wasm", guests.busy(300))
+
+    def running(self):
+        found = metrics(self.server).get("workers", [{}])[0].get("facts", {})
+        return found.get("slots_running"), found.get("waiting")
+
+    def test_clients_that_leave_free_their_guests(self):
+        server = self.server
+        for path in ("/ok.wasm", "/busy.wasm"):
+            server.wait_for(path)
+        server.wait_for("/ok.wasm", host="other.example")
+        wait_until_it_runs(server, "/loop.wasm")
+        server.until(lambda: self.running() == (0, 0), "nothing runs", 20)
+        connections = [e2e.Connection(server.port) for _ in range(5)]
+        for number, connection in enumerate(connections):
+            connection.send("GET /loop.wasm?leaves%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % number)
+        # Three run, two wait; one more is too many. Another site does not mind.
+        server.until(lambda: self.running() == (3, 2), "three run and two wait", 20)
+        response = server.ask("/ok.wasm?full")
+        self.assert_status(response, 503)
+        self.assertEqual(response.header("retry-after"), "1")
+        self.assertEqual(line_of(server, "/ok.wasm?full")["outcome"], "busy")
+        self.assert_status(server.ask("/ok.wasm", host="other.example"), 200)
+        for connection in connections:
+            connection.close()
+        server.until(lambda: self.running() == (0, 0), "nothing runs and nothing waits", 10)
+        self.assert_status(server.ask("/ok.wasm"), 200)
+        for number in range(5):
+            line = line_of(server, "/loop.wasm?leaves%d" % number)
+            self.assertEqual((line["status"], line["outcome"]), (0, "gone"))
+
+    def test_a_site_is_served_in_order(self):
+        """Five at once where three may run: all are answered."""
+        self.server.wait_for("/busy.wasm")
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(self.server.ask("/busy.wasm").status))
+                   for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(answers, [200] * 5)
+
+    def test_connections_stay_usable(self):
+        """A request that waited, answered; then the same connection goes on, and is no longer watched for its end."""
+        self.server.wait_for("/busy.wasm")
+        with e2e.Connection(self.server.port) as connection:
+            for _ in range(3):
+                self.assert_status(connection.ask("/busy.wasm"), 200)
+                self.assert_status(connection.ask("/ok.wasm"), 200)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+class Users(unittest.TestCase):
+    NAMES = ("nobody", "daemon", "bin")
+
+    def test_each_its_own(self):
+        for name in self.NAMES:
+            pwd.getpwnam(name)
+        folder = tempfile.mkdtemp(prefix="tf-e2e-users-")
+        os.chmod(folder, 0o755)
+        server = e2e.Server(config="users:\n  worker: nobody\n  builder: daemon\n  logs: bin\n")
+        try:
+            os.chmod(server.folder, 0o755)
+            server.put("ok.wasm", guests.answer("fine"))
+            server.put("panic.wasm", guests.module(guests.PANIC))
+            server.start()
+            server.wait_for("/ok.wasm")
+            server.wait_for("/panic.wasm", 502)
+            line_of(server, "/panic.wasm", 502)
+            for word, name in (("_worker", "nobody"), ("_builder", "daemon"), ("_logs", "bin")):
+                pids = children_named(server, word)
+                self.assertEqual(len(pids), 1, word)
+                self.assertEqual(os.stat("/proc/%d" % pids[0]).st_uid, pwd.getpwnam(name).pw_uid, word)
+                with open("/proc/%d/status" % pids[0], encoding="utf-8") as stream:
+                    status = stream.read()
+                self.assertRegex(status, r"(?m)^CapEff:\s0+$")
+                self.assertRegex(status, r"(?m)^NoNewPrivs:\s1$")
+                if word != "_builder":
+                    self.assertRegex(status, r"(?m)^Seccomp:\s2$")
+            for what in ("log", "state"):
+                made = os.stat(glob.glob(os.path.join(server.cache, what, "*"))[0])
+                self.assertEqual((made.st_uid, made.st_mode & 0o777), (pwd.getpwnam("bin").pw_uid, 0o750))
+            self.assertNotIn("stay root", server.log_text())
+        finally:
+            server.close()
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    e2e.main()
