@@ -65,6 +65,8 @@ const char *tf_printable(const char *text, char *ret_text, size_t size);
 struct tf_item;
 
 struct tf_job {
+    const struct tf_site_queue *site; /* an identity while it runs: the site itself may be gone by then */
+    struct tf_job *next_running;
     struct tf_job *next;
     struct tf_item *item;  /* the loop's; NULL once the function is gone */
     char *path;            /* from the root; owned */
@@ -100,7 +102,8 @@ void tf_pool_destroy(struct tf_pool **pool, uint32_t wait_ms);
 /* Readable when tf_pool_done has something. */
 int tf_pool_done_fd(const struct tf_pool *pool);
 struct tf_cache *tf_pool_cache(const struct tf_pool *pool);
-/* Sites take turns; within one, jobs run in the order they came. The job is the pool's until tf_pool_done. */
+/* Sites take turns; within one, jobs run in the order they came. Once there are two sites, one gets all threads but one
+ * at most. The job is the pool's until tf_pool_done. */
 void tf_pool_push(struct tf_pool *pool, struct tf_site_queue *site, struct tf_job *job);
 /* Takes a job back that no thread has begun (and frees it). False: it runs, and will be done. */
 bool tf_pool_cancel(struct tf_pool *pool, struct tf_site_queue *site, struct tf_job *job);

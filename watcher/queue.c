@@ -1,7 +1,8 @@
 /*
  * Builder threads and what waits for them.
  *
- * Sites take turns, so that a tenant who drops a thousand files delays another's single one by one build a thread. A
+ * Sites take turns, so that a tenant who drops a thousand files delays another's single one by one build a thread; and
+ * once there are several sites, none may use the last thread, since one build can last for minutes. A
  * job carries a path, not bytes: whatever the file holds when its turn comes is what is built, so that a newer version
  * never waits behind an older one of the same function.
  */
@@ -21,6 +22,9 @@ struct tf_pool {
     pthread_mutex_t lock;
     pthread_cond_t work, ended;
     struct tf_site_queue *ready; /* whose turn is next */
+    struct tf_job *running;
+    const struct tf_site_queue *first_site; /* that ever had a job; an identity only */
+    bool has_several_sites;
     struct tf_job *done_first, *done_last;
     uint32_t threads; /* that have not ended */
     bool is_stopping, is_abandoned;
@@ -85,11 +89,35 @@ static void ring_remove(struct tf_pool *pool, struct tf_site_queue *site)
     site->next_ready = site->previous_ready = NULL;
 }
 
+static bool may_run_more(const struct tf_pool *pool, const struct tf_site_queue *site)
+{
+    if (pool->is_stopping || !pool->has_several_sites || pool->config.jobs < 2)
+        return true;
+    uint32_t running = 0;
+    for (const struct tf_job *job = pool->running; job != NULL; job = job->next_running)
+        running += job->site == site;
+    return running < pool->config.jobs - 1;
+}
+
+static void forget_running(struct tf_pool *pool, const struct tf_job *job)
+{
+    struct tf_job **place = &pool->running;
+    while (*place != job)
+        place = &(*place)->next_running;
+    *place = job->next_running;
+}
+
+/* A job that is passed over for its site's share waits for one of the site's to end: that thread, or one it wakes. */
 static struct tf_job *take_job(struct tf_pool *pool)
 {
     struct tf_site_queue *site = pool->ready;
     if (site == NULL)
         return NULL;
+    while (!may_run_more(pool, site)) {
+        site = site->next_ready;
+        if (site == pool->ready)
+            return NULL;
+    }
     struct tf_job *job = site->first;
     site->first = job->next;
     job->next = NULL;
@@ -177,9 +205,13 @@ static void *builder_thread(void *context)
             continue;
         }
         job->is_running = true;
+        job->next_running = pool->running;
+        pool->running = job;
         pthread_mutex_unlock(&pool->lock);
         run_job(pool, job);
         pthread_mutex_lock(&pool->lock);
+        forget_running(pool, job);
+        pthread_cond_signal(&pool->work);
         add_done(pool, job);
     }
     bool const is_last = --pool->threads == 0 && pool->is_abandoned;
@@ -283,6 +315,10 @@ void tf_pool_push(struct tf_pool *pool, struct tf_site_queue *site, struct tf_jo
 {
     pthread_mutex_lock(&pool->lock);
     job->next = NULL;
+    job->site = site;
+    if (pool->first_site == NULL)
+        pool->first_site = site;
+    pool->has_several_sites |= site != pool->first_site;
     if (site->first == NULL) {
         site->first = job;
         ring_add(pool, site);

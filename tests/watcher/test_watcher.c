@@ -523,6 +523,37 @@ static void sites_take_turns(void)
     fixture_dispose(&f);
 }
 
+/* However long the builds of one site last, another's begins at once. */
+static void one_thread_is_left_to_others(void)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.jobs = 2;
+    put(&f, "a.example/first.wasm", "ok:first");
+    put(&f, "b.example/first.wasm", "ok:other");
+    fixture_start(&f);
+    CHECK(wait_served(&f, SITE, "first.wasm", "ok:first"));
+    CHECK(wait_served(&f, "b.example", "first.wasm", "ok:other"));
+    char gated[128];
+    snprintf(gated, sizeof(gated), "gate:%s", f.gate);
+    for (int i = 0; i < 4; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "a.example/%d.wasm", i);
+        move_in(&f, path, gated);
+    }
+    CHECK(wait_served(&f, SITE, "3.wasm", "building"));
+    give_time(&f);
+    move_in(&f, "b.example/second.wasm", "ok:second");
+    CHECK(wait_served(&f, "b.example", "second.wasm", "ok:second"));
+    open_gate(&f);
+    for (int i = 0; i < 4; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "%d.wasm", i);
+        CHECK(wait_served(&f, SITE, path, gated));
+    }
+    fixture_dispose(&f);
+}
+
 static void second_builder_is_refused(void)
 {
     struct fixture f;
@@ -586,5 +617,5 @@ TEST_MAIN(TEST(drops_and_overwrites), TEST(building_is_published_at_once), TEST(
           TEST(vanishes_during_a_build), TEST(thousand_files_at_once), TEST(overflow_leads_to_a_rescan),
           TEST(rescan_finds_what_no_event_told), TEST(unreadable_files_and_folders), TEST(root_goes_and_returns),
           TEST(oversized_files_are_not_read), TEST(what_is_no_plain_file_is_reported), TEST(limits_of_a_site),
-          TEST(sites_take_turns), TEST(second_builder_is_refused), TEST(old_generations_go),
-          TEST(stops_while_it_builds))
+          TEST(sites_take_turns), TEST(one_thread_is_left_to_others), TEST(second_builder_is_refused),
+          TEST(old_generations_go), TEST(stops_while_it_builds))
