@@ -39,8 +39,12 @@ class Connection:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect(("127.0.0.1", port))
         self.pending = b""
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except OSError:
+            self.socket.close()
+            raise
 
     def __enter__(self):
         return self
@@ -327,6 +331,20 @@ def descendants(pid):
         for child in children.get(waiting.pop(), []):
             found.append(child)
             waiting.append(child)
+    return found
+
+
+def running(pids):
+    """Those that run. What died and was not yet waited for counts as gone: that is for the machine's first process."""
+    found = []
+    for pid in pids:
+        try:
+            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:
+                state = stream.read().rsplit(")", 1)[1].split()[0]
+        except (OSError, IndexError):
+            continue
+        if state not in "ZX":
+            found.append(pid)
     return found
 
 

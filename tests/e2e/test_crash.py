@@ -82,21 +82,9 @@ class Killed(e2e.Case):
             children = e2e.descendants(server.process.pid)
             server.process.kill()
             server.process.wait()
-
-            def all_gone():
-                return not [pid for pid in children if os.path.exists("/proc/%d" % pid) and running(pid)]
-
-            server.until(all_gone, "no child outlives the supervisor", 20)
+            server.until(lambda: not e2e.running(children), "no child outlives the supervisor", 20)
         finally:
             server.close()
-
-
-def running(pid):
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:
-            return stream.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Stop(unittest.TestCase):
         print("stopped %.0f ms after SIGTERM" % ((time.monotonic() - began) * 1000))
         with self.assertRaises(OSError):
             socket.create_connection(("127.0.0.1", server.port), timeout=2).close()
-        self.assertEqual([pid for pid in children if os.path.exists("/proc/%d" % pid)], [])
+        server.until(lambda: not e2e.running(children), "no child is left", 10)
 
     def test_it_is_bounded(self):
         """A client that never ends its request does not hold up the end."""
@@ -62,7 +62,7 @@ class Stop(unittest.TestCase):
         server.wait_for("/slow.wasm", 503)
         children = e2e.descendants(server.process.pid)
         self.assertEqual(server.stop(20), 0, server.log_tail())
-        server.until(lambda: not [pid for pid in children if os.path.exists("/proc/%d" % pid)], "no child is left", 10)
+        server.until(lambda: not e2e.running(children), "no child is left", 10)
 
     def test_sigint_too_and_twice(self):
         server = self.serve()

@@ -41,13 +41,13 @@ class Update(e2e.Case):
                                  "http://127.0.0.1:%d/hello.wasm" % server.port], stdout=subprocess.PIPE, text=True)
         began, count, name = time.monotonic(), 0, "B"
         try:
-            while load.poll() is None and time.monotonic() - began < SECONDS - 1:
+            while load.poll() is None and time.monotonic() - began < SECONDS - 0.9:
                 name = "A" if name == "B" else "B"
                 # In place and by rename, in turn: both are what copying programs do.
                 write = server.overwrite if count % 4 < 2 else server.put
                 write("hello.wasm", guests.answer("version " + name))
                 count += 1
-                time.sleep(1.0)
+                time.sleep(0.95)
             report = load.communicate(timeout=60)[0]
         finally:
             stop.set()
