@@ -152,8 +152,24 @@ static void fail(struct tf_worker *worker, struct tf_entry *entry, uint64_t firs
                 (unsigned long long)entry->error_id, entry->key, text);
 }
 
+/* Images are memory that no kernel can take back: what was idle longest makes room. Where that is not enough, the load
+ * finds no room either, and is tried again a little later. */
+static void make_room(struct tf_worker *worker, uint64_t image_bytes)
+{
+    struct tf_functions *const functions = &worker->functions;
+    struct tf_runtime_counters counters;
+    for (;;) {
+        tf_runtime_counters(worker->runtime, &counters);
+        if (counters.image_bytes + image_bytes <= worker->config->limits.image_bytes ||
+            h2o_linklist_is_empty(&functions->idle))
+            return;
+        drop(worker, H2O_STRUCT_FROM_MEMBER(struct tf_entry, link, functions->idle.next));
+    }
+}
+
 static void create_function(struct tf_worker *worker, struct tf_entry *entry)
 {
+    make_room(worker, entry->module->image_bytes);
     struct tf_function_source const source = {
         .abi = entry->module->abi,
         .text_begin = entry->module->text_begin,

@@ -86,6 +86,11 @@ static int check_source(const struct tf_function *function, struct tf_error *err
 static int make_image(struct tf_function *function, int fd, uint64_t bytes, const struct tf_slot *changed,
                       struct tf_error *error)
 {
+    uint64_t *const total = &function->runtime->counters.image_bytes;
+    uint64_t const held = function->image_fd >= 0 ? function->image_bytes : 0;
+    if (*total - held + bytes > function->runtime->config.limits.image_bytes)
+        return tf_error_set(error, TF_ERR_NO_SLOT, "an image of %llu bytes: all images together would be over "
+                            "limits.image_bytes", (unsigned long long)bytes);
     int const copy = memfd_create("terrafirma-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (copy < 0 || ftruncate(copy, (off_t)bytes) != 0)
         goto fail;
@@ -120,6 +125,7 @@ static int make_image(struct tf_function *function, int fd, uint64_t bytes, cons
         munmap((void *)(uintptr_t)function->image, function->image_bytes);
     if (function->image_fd >= 0)
         close(function->image_fd);
+    *total += bytes - held;
     function->image = mapped;
     function->image_fd = copy;
     function->image_bytes = bytes;
@@ -214,8 +220,10 @@ void tf_function_destroy(struct tf_function **function_pointer)
     unlink_function(function);
     if (function->image != NULL)
         munmap((void *)(uintptr_t)function->image, function->image_bytes);
-    if (function->image_fd >= 0)
+    if (function->image_fd >= 0) {
         close(function->image_fd);
+        function->runtime->counters.image_bytes -= function->image_bytes;
+    }
     for (uint32_t i = 0; function->tables != NULL && i < function->source.abi->table_count; i++)
         free(function->tables[i]);
     free(function->tables);

@@ -78,6 +78,7 @@ void tf_runtime_destroy(struct tf_runtime **runtime);
 struct tf_runtime_counters {
     uint64_t slots_reserved, slots_bound, slots_running;
     uint64_t guests_started, guests_trapped, preemptions;
+    uint64_t image_bytes; /* of all functions' start images, in memory */
     uint64_t pages_learned, pages_copied_back, resets_whole;
 };
 void tf_runtime_counters(const struct tf_runtime *runtime, struct tf_runtime_counters *ret_counters);
@@ -96,7 +97,7 @@ struct tf_function_source {
 
 /* Makes the state every request of the function starts from: instantiates on a slot of this runtime, runs start and
  * initialize there under a request's limits where the module allows a snapshot. Errors: GUEST (how it ended), LIMIT
- * (memory, tables, stack), NO_SLOT, SYSTEM. */
+ * (memory, tables, stack), NO_SLOT (also: no room for its image now, limits.image_bytes), SYSTEM. */
 int tf_function_create(struct tf_runtime *runtime, const struct tf_function_source *source,
                        struct tf_function **ret_function, struct tf_error *error);
 /* No guest of it may be left. Unbinds its slots; nulls the pointer; tolerates NULL. */

@@ -7,8 +7,8 @@
  */
 #define TF_HEADER(instance) ((struct tf_abi_header *)((u8 *)(instance)-TF_ABI_HEADER_BYTES))
 
-/* Touches the stack where a host function may come to: without that much left, the fault is the guest's, in its own text,
- * and the host's first pushes never meet the guard. One load, before every call of the host. */
+/* Touches the stack where a host function may come to: without that much left, the fault is the guest's, in its own
+ * text, and the host's first pushes never meet the guard. One load, before every call of the host. */
 static inline __attribute__((always_inline)) void tf_probe_stack(void)
 {
     __asm__ volatile("testb $0, %c0(%%rsp)" : : "i"(-TF_ABI_HOST_CALL_STACK_BYTES) : "cc");

@@ -56,6 +56,7 @@
     X(log_bytes,                65536, 0,      16777216,  "bytes",    "debug and panic text of one request")      \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
+    X(image_bytes,         2147483648, 134217728, 1099511627776, "bytes", "start images of the functions that one worker has loaded") \
     X(connections,              10000, 1,       1000000,  "entries",  "client connections of one worker")         \
     X(function_concurrency,       256, 1,         16000,  "entries",  "requests of one function in one worker at once") \
     X(site_concurrency,           256, 1,         16000,  "entries",  "requests of one site in one worker at once") \

@@ -1,4 +1,5 @@
 """What a client sees when a function behaves badly, and that the next request finds a server that does not."""
+import os
 import re
 import socket
 import threading
@@ -257,6 +258,37 @@ class WithoutDefault(e2e.Case):
         self.server.wait_for("/ok.wasm", host="example.com")
         with socket.create_connection(("127.0.0.1", self.server.port)):
             self.assert_status(self.server.ask("/ok.wasm", host="example.com"), 200)
+
+
+class Images(e2e.Case):
+    """What functions start from is memory; a worker holds so much of it and no more, however many are loaded."""
+    limits = {"image_bytes": 134217728}
+
+    def held(self):
+        """Bytes of start images in the server's processes."""
+        total = 0
+        for pid in e2e.descendants(self.server.process.pid):
+            for descriptor in os.listdir("/proc/%d/fd" % pid):
+                path = "/proc/%d/fd/%s" % (pid, descriptor)
+                try:
+                    if "terrafirma-image" in os.readlink(path):
+                        total += os.stat(path).st_size
+                except OSError:
+                    pass # closed meanwhile
+        return total
+
+    def test_images_are_bounded(self):
+        at = 50 << 20
+        for i in range(4):
+            self.server.put("%d.wasm" % i, WASM(guests.wat(["body"], """
+                (drop (call $body (i32.const 0) (i32.const %d) (i32.const 1)))""" % at,
+                '(data (i32.const %d) "%d")' % (at, i), pages=1024)))
+        most = 0
+        for i in list(range(4)) + [3, 0, 2, 1]:
+            self.assertEqual(self.server.wait_for("/%d.wasm" % i).body, b"%d" % i)
+            most = max(most, self.held())
+        self.assertGreater(most, at)
+        self.assertLessEqual(most, 134217728)
 
 
 if __name__ == "__main__":
