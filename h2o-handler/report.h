@@ -1,7 +1,7 @@
 /*
  * What a worker tells others: records for the log service (terrafirma/log_record.h), and for the supervisor what it
- * runs (h2o-handler/shared.h). Plain stores to shared memory: no call here makes a system call, waits, or fails; a record
- * that finds the ring full is dropped and counted there. The event loop's thread only.
+ * runs (h2o-handler/shared.h). Plain stores to shared memory: no call here makes a system call, waits, or fails; a
+ * record that finds the ring full is dropped and counted there. The event loop's thread only.
  */
 #ifndef TF_H2O_HANDLER_REPORT_H
 #define TF_H2O_HANDLER_REPORT_H

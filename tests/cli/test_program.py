@@ -86,8 +86,8 @@ class WrongUse(unittest.TestCase):
         self.wrong("no line breaks", "run", "x.wasm", "--header", "a: b\r\nc: d")
         self.wrong("wants a function", "logs")
         self.wrong("one function at a time", "logs", "a/b.wasm", "a/c.wasm")
-        for name in ("hello.wasm", "_default/hello", "../x/y.wasm", "_default/../../x.wasm", "_default//x.wasm", "A/x.wasm",
-                     "/x.wasm", "_default/"):
+        for name in ("hello.wasm", "_default/hello", "../x/y.wasm", "_default/../../x.wasm", "_default//x.wasm",
+                     "A/x.wasm", "/x.wasm", "_default/"):
             self.wrong("is not SITE/FUNCTION", "logs", name)
         self.wrong("does not begin with /", "run", "x.wasm", "--path", "x")
 

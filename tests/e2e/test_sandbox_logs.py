@@ -80,8 +80,8 @@ class Logs(e2e.Case):
         server.put("refused.wasm", guests.import_of("env", "no_such_call", ""))
         server.put("dir/file.txt", b"0123456789")
         server.put("talks.wasm", guests.module(guests.wat(
-            ["debug"], "(memory.fill (i32.const 0) (i32.const 65) (i32.const 6000)) (i32.store8 (i32.const 7) (i32.const 10))"
-            " (call $debug (i32.const 0) (i32.const 6000))")))
+            ["debug"], "(memory.fill (i32.const 0) (i32.const 65) (i32.const 6000))"
+            " (i32.store8 (i32.const 7) (i32.const 10)) (call $debug (i32.const 0) (i32.const 6000))")))
 
     @classmethod
     def setUpClass(cls):
@@ -306,10 +306,10 @@ class Crashes(e2e.Case):
         for number in range(3):
             self.assertNotIn("quarantine for", server.log_text())
             self.abort_during("/loop.wasm")
-            server.until(lambda wanted=number + 1: server.log_text().count("died while it ran _default/loop.wasm (artifact "
-                                                                             + key[:12]) == wanted, "it is told", 10)
-        server.until(lambda: "_default/loop.wasm (artifact %s) is in quarantine for 4 s" % key[:12] in server.log_text(),
-                     "the function is in quarantine", 10)
+            told = "died while it ran _default/loop.wasm (artifact %s)" % key[:12]
+            server.until(lambda wanted=number + 1: server.log_text().count(told) == wanted, "it is told", 10)
+        told = "_default/loop.wasm (artifact %s) is in quarantine for 4 s" % key[:12]
+        server.until(lambda: told in server.log_text(), "the function is in quarantine", 10)
         with e2e.Connection(server.port, timeout=20) as connection:
             response = connection.ask("/loop.wasm?held")
         self.assert_status(response, 503)
