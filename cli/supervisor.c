@@ -102,8 +102,8 @@ static int start_child(struct tf_supervisor *supervisor, struct tf_child *child,
 }
 
 /* `has_served`: it got as far as to answer requests. Then somebody's function ended it, and it is for that function
- * that service is held back (cli/quarantine.h); the connections that wait in the dead worker's queue wait no longer than
- * a restart must take, lest restarts use up the machine. */
+ * that service is held back (cli/quarantine.h); the connections that wait in the dead worker's queue wait no longer
+ * than a restart must take, lest restarts use up the machine. */
 static void plan_restart(struct tf_child *child, bool has_served)
 {
     uint64_t const now_ns = tf_clock_ns();
