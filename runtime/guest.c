@@ -121,7 +121,9 @@ static void take_turn(struct tf_runtime *runtime, struct tf_guest *guest)
     atomic_store_explicit(&runtime->running, guest, memory_order_relaxed);
     tf_switch((void **)&runtime->host_stack_pointer, guest->stack_pointer);
     atomic_store_explicit(&runtime->running, NULL, memory_order_relaxed);
-    guest->cpu_ticks += tf_ticks() - start;
+    uint64_t const ticks = tf_ticks() - start;
+    bool const waited = guest->reason == TF_SWITCH_PREEMPTED && ticks > runtime->turn_ticks_max;
+    guest->cpu_ticks += waited ? runtime->turn_ticks_max : ticks;
 }
 
 static enum tf_outcome end(struct tf_guest *guest, enum tf_outcome outcome)

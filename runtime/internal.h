@@ -35,6 +35,9 @@
 #define TF_ARENA_FIRST_BYTES 16384u
 /* Past this many written pages, copying back costs more than dropping the pages. */
 #define TF_DIRTY_PAGES_MAX 2048u
+/* A turn is ended within some three slices of running; one that lasted longer waited for a core, which a guest is not
+ * charged for. */
+#define TF_TURN_SLICES_MAX 3u
 /* A slot forgets what it learned after this many requests, so that one large request does not tax all later ones. */
 #define TF_RELEARN_REQUESTS 16384u
 
@@ -151,6 +154,7 @@ struct tf_runtime {
     timer_t timer;
     struct tf_tick tick;
     uint64_t slice_ns;
+    uint64_t turn_ticks_max;           /* what a preempted turn is charged at most */
     void *signal_stack;
     uint64_t signal_stack_bytes;
     stack_t old_signal_stack;
@@ -201,6 +205,7 @@ void tf_tick_destroy(struct tf_runtime *runtime);
 void tf_tick_wake(struct tf_runtime *runtime);
 void tf_tick_handler(int signal, siginfo_t *info, void *context);
 uint64_t tf_ticks_to_ns(uint64_t ticks);
+uint64_t tf_ns_to_ticks(uint64_t ns);
 void tf_ticks_calibrate(void);
 
 static inline uint64_t tf_ticks(void)

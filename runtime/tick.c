@@ -70,6 +70,11 @@ uint64_t tf_ticks_to_ns(uint64_t ticks)
     return (uint64_t)(((unsigned __int128)ticks * ns_per_tick) >> 32);
 }
 
+uint64_t tf_ns_to_ticks(uint64_t ns)
+{
+    return (uint64_t)(((unsigned __int128)ns << 32) / ns_per_tick);
+}
+
 static void set_timer(struct tf_runtime *runtime, uint64_t first_ns, uint64_t interval_ns)
 {
     struct itimerspec const value = {

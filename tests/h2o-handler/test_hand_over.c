@@ -1,7 +1,7 @@
 /*
- * What passes between the event loop and its threads: jobs that load and release modules, in bursts, come back once each,
- * in order, with all that the thread wrote. Says little by itself; under ThreadSanitizer it says that nothing is shared
- * without order.
+ * What passes between the event loop and its threads: jobs that load and release modules, in bursts, come back once
+ * each, in order, with all that the thread wrote. Says little by itself; under ThreadSanitizer it says that nothing is
+ * shared without order.
  */
 #include "h2o-handler/io_thread.h"
 

@@ -1,6 +1,7 @@
 /*
  * Signals at any moment: a second thread sends the tick's signal to the runtime's at random while guests start, trap,
- * run out of stack, spin right above the stack's guard, are preempted and are reset. Every outcome is what it is without.
+ * run out of stack, spin right above the stack's guard, are preempted and are reset. Every outcome is what it is
+ * without.
  */
 #include <dlfcn.h>
 #include <link.h>
@@ -240,7 +241,8 @@ static void test_a_fault_between_guests_is_a_crash(void)
     close(pipes[0]);
     int status = 0;
     CHECK(waitpid(child, &status, 0) == child);
-    CHECK_MESSAGE(WIFSIGNALED(status) && (WTERMSIG(status) == SIGBUS || WTERMSIG(status) == SIGSEGV), "status %x", status);
+    CHECK_MESSAGE(WIFSIGNALED(status) && (WTERMSIG(status) == SIGBUS || WTERMSIG(status) == SIGSEGV), "status %x",
+                  status);
     CHECK_MESSAGE(length > 0 && strstr(said, "terrafirma: crash: signal") != NULL, "%s", said);
 }
 

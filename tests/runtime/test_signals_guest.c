@@ -112,7 +112,8 @@ static void run_trap_at_once(void *instance)
 static void run_divide_at_once(void *instance)
 {
     (void)instance;
-    __asm__ volatile("xor %%edx, %%edx\n\tmov $1, %%eax\n\txor %%ecx, %%ecx\n\tdiv %%ecx" ::: "eax", "ecx", "edx", "cc");
+    __asm__ volatile("xor %%edx, %%edx\n\tmov $1, %%eax\n\txor %%ecx, %%ecx\n\tdiv %%ecx" ::: "eax", "ecx", "edx",
+                     "cc");
 }
 
 static void run_fault_at_once(void *instance)

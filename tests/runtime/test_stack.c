@@ -83,8 +83,8 @@ static void make_guest(struct tf_buffer *module, unsigned values, enum route rou
     tf_buffer_init(&code, MAKE_MODULE_BYTES_MAX);
     make_module(module);
     /* (i32)->(i32), ()->(), (i32 i32)->(), (i32 i32 i32)->(), (i32)->() */
-    make_section(module, TYPES, BYTES(5, FUNC, 1, I32, 1, I32, FUNC, 0, 0, FUNC, 2, I32, I32, 0, FUNC, 3, I32, I32, I32, 0,
-                                      FUNC, 1, I32, 0));
+    make_section(module, TYPES, BYTES(5, FUNC, 1, I32, 1, I32, FUNC, 0, 0, FUNC, 2, I32, I32, 0,
+                                      FUNC, 3, I32, I32, I32, 0, FUNC, 1, I32, 0));
     make_imports(module, &section);
     make_section(module, FUNCTIONS, BYTES(3, 0, 4, 1));
     make_section(module, TABLES, BYTES(1, FUNCREF, 0, 2));
