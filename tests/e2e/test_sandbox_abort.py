@@ -118,8 +118,8 @@ class Aborting(e2e.Case):
         lost = [one for client in clients for one in client.lost]
         unexplained = [(port, when) for port, when in lost
                        if not any(port in ports and began <= when for began, ports in doomed)]
-        print("%d aborts in %.0f s: %d requests answered, %d of %d connections of the dead lost one, longest wait: %.0f ms"
-              " on a kept connection, %.0f ms with a new one" % (
+        print("%d aborts in %.0f s: %d requests answered, %d of %d connections of the dead lost one, longest wait: "
+              "%.0f ms on a kept connection, %.0f ms with a new one" % (
                   aborts, SECONDS, answered, len(lost), sum(len(ports) for _, ports in doomed),
                   max(client.longest for client in clients if not client.is_fresh) * 1000,
                   max(client.longest for client in clients if client.is_fresh) * 1000))

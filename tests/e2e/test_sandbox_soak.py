@@ -91,8 +91,9 @@ class Soak(e2e.Case):
 
     def load(self, seconds):
         """Requests answered, and those of them with a status below 400."""
-        result = subprocess.run([WRK, "-t1", "-c24", "-d%ds" % seconds, "--timeout", "60s", "-s", self.script,
-                                 "http://127.0.0.1:%d/" % self.server.port], stdout=subprocess.PIPE, text=True, check=True)
+        result = subprocess.run(
+            [WRK, "-t1", "-c24", "-d%ds" % seconds, "--timeout", "60s", "-s", self.script,
+             "http://127.0.0.1:%d/" % self.server.port], stdout=subprocess.PIPE, text=True, check=True)
         self.assertNotIn("Socket errors", result.stdout)
         requests = int(re.search(r"(\d+) requests in", result.stdout).group(1))
         failed = re.search(r"Non-2xx or 3xx responses: (\d+)", result.stdout)
@@ -130,7 +131,8 @@ class Soak(e2e.Case):
         for number, (name, unit) in enumerate((("resident", 1024), ("mappings", 1), ("descriptors", 1))):
             values = [one[number] // unit for one in kept]
             print("%s%s: %d at first, then after warm-up %d … %d, least %d, most %d" % (
-                name, " KiB" if unit > 1 else "", seen[0][number] / unit, values[0], values[-1], min(values), max(values)))
+                name, " KiB" if unit > 1 else "", seen[0][number] / unit, values[0], values[-1], min(values),
+                max(values)))
         print("%d requests in %.0f s, %.2f %% fine" % (total, time.monotonic() - began, 100 * fine / total))
         expected = sum(count for count, _, status in MIX.values() if status == 200) / 1000
         self.assertAlmostEqual(fine / total, expected, delta=0.02)
