@@ -119,9 +119,9 @@ class Server:
 
 
 class Terrafirma(Server):
-    """`sites`: {"site/path": the file that goes there}. `limits`: of the configuration file."""
+    """`sites`: {"site/path": the file that goes there}. `config`: {section: {key: value}} of the configuration file."""
 
-    def __init__(self, build, path="/hello.wasm", sites=None, limits=None):
+    def __init__(self, build, path="/hello.wasm", sites=None, config=None):
         super().__init__("hello.wasm", path)
         self.build = os.path.abspath(build)
         self.config = os.path.join(self.folder, "terrafirma.yaml")
@@ -131,7 +131,8 @@ class Terrafirma(Server):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.copy(source, target)
         with open(self.config, "w", encoding="ascii") as stream:
-            stream.write("limits:\n" + "".join("  %s: %s\n" % item for item in limits.items()) if limits else "")
+            for section, keys in (config or {}).items():
+                stream.write("%s:\n" % section + "".join("  %s: %s\n" % item for item in keys.items()))
 
     def guest(self, path):
         return os.path.join(self.build, path)
