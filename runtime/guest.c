@@ -117,8 +117,8 @@ static void take_turn(struct tf_runtime *runtime, struct tf_guest *guest)
     guest->state = TF_GUEST_RUNNING;
     guest->yield_wanted = false;
     uint64_t const start = tf_ticks();
-    runtime->turn_started_ticks = start;
-    atomic_store_explicit(&runtime->running, guest, memory_order_relaxed);
+    atomic_store_explicit(&runtime->turn_started_ticks, start, memory_order_relaxed);
+    atomic_store_explicit(&runtime->running, guest, memory_order_release);
     tf_switch((void **)&runtime->host_stack_pointer, guest->stack_pointer);
     atomic_store_explicit(&runtime->running, NULL, memory_order_relaxed);
     uint64_t const ticks = tf_ticks() - start;

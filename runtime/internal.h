@@ -149,7 +149,7 @@ struct tf_runtime {
     void *volatile host_stack_pointer; /* of tf_guest_resume, while a guest runs */
     struct tf_guest *_Atomic running;  /* read by the handlers and by the tick's look-out */
     _Atomic uint64_t turns;            /* resumes so far */
-    uint64_t turn_started_ticks;       /* when the running guest's turn began */
+    _Atomic uint64_t turn_started_ticks; /* when the running guest's turn began; read by the look-out too */
     int uffd;                          /* -1: mprotect */
     timer_t timer;
     struct tf_tick tick;

@@ -3,10 +3,12 @@
  * guest nothing but the signals it actually gets: compiled code counts nothing.
  *
  * Two parts, so that a stream of short guests costs the thread no system call and no signal at all. The look-out, a
- * thread that mostly sleeps, looks once a slice whether the same turn still runs; when it does, it starts the timer,
- * which then signals the runtime's thread every slice (a timer signal comes on time even when all cores are busy, a
- * thread's wake-up does not). After some ticks without a long turn the handler stops the timer again. Where no turn is
- * taken at all for a while, the look-out sleeps for good until the next turn wakes it.
+ * thread that mostly sleeps, looks now and then how long the running turn has lasted; when that is most of a slice, it
+ * starts the timer, which then signals the runtime's thread every slice (a timer signal comes on time even when all
+ * cores are busy, a thread's wake-up does not). Its own wake-ups are most of what it costs, so it looks every other
+ * slice, and in between only where it saw a turn that was young: none lasts longer than two slices before the timer is
+ * on. After some ticks without a long turn the handler stops the timer again. Where no turn is taken at all for a while,
+ * the look-out sleeps for good until the next turn wakes it.
  *
  * A guest is only ever interrupted inside its own text; in host code the tick leaves a note that the next host call
  * reads on entry. The handler does not switch stacks itself: it rewrites the interrupted context so that the thread
@@ -102,29 +104,46 @@ static void sleep_for_good(struct tf_tick *tick, uint64_t turns_seen, struct tf_
         futex(&tick->awake, FUTEX_WAIT, 0);
 }
 
+static void sleep_ns(uint64_t ns)
+{
+    struct timespec const time = {.tv_sec = (time_t)(ns / TF_NS_PER_S), .tv_nsec = (long)(ns % TF_NS_PER_S)};
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+}
+
+/* How long the turn that runs has lasted; 0: none does. A turn that begins meanwhile looks young, not old. */
+static uint64_t running_turn_ns(struct tf_runtime *runtime)
+{
+    uint64_t const started = atomic_load_explicit(&runtime->turn_started_ticks, memory_order_acquire);
+    if (atomic_load_explicit(&runtime->running, memory_order_acquire) == NULL)
+        return 0;
+    uint64_t const now = tf_ticks();
+    /* Cores' counters may differ by a little. */
+    return now > started && atomic_load(&runtime->turn_started_ticks) == started ? tf_ticks_to_ns(now - started) : 1;
+}
+
 static void *look_out(void *argument)
 {
     struct tf_runtime *const runtime = argument;
     struct tf_tick *const tick = &runtime->tick;
-    struct timespec const slice = {.tv_sec = (time_t)(runtime->slice_ns / TF_NS_PER_S),
-                                   .tv_nsec = (long)(runtime->slice_ns % TF_NS_PER_S)};
-    uint64_t turns_seen = 0;
+    uint64_t turns_seen = 0, pause_ns = runtime->slice_ns;
     uint32_t idle_looks = 0;
     while (!atomic_load(&tick->stop)) {
-        clock_nanosleep(CLOCK_MONOTONIC, 0, &slice, NULL);
-        uint64_t const turns = atomic_load(&runtime->turns);
-        bool const same = turns == turns_seen;
-        turns_seen = turns;
-        if (same && atomic_load_explicit(&runtime->running, memory_order_relaxed) != NULL) {
-            idle_looks = 0;
+        sleep_ns(pause_ns);
+        pause_ns = 2 * runtime->slice_ns;
+        uint64_t const turns = atomic_load(&runtime->turns), turn_ns = running_turn_ns(runtime);
+        if (turn_ns >= runtime->slice_ns / 2) {
             if (!atomic_exchange(&tick->timer_on, true))
                 set_timer(runtime, 1, runtime->slice_ns);
-        } else if (!same) {
+        } else if (turn_ns > 0) {
+            pause_ns = runtime->slice_ns;
+        }
+        if (turns != turns_seen || turn_ns > 0) {
             idle_looks = 0;
         } else if (++idle_looks >= IDLE_LOOKS_MAX) {
             idle_looks = 0;
             sleep_for_good(tick, turns, runtime);
         }
+        turns_seen = turns;
     }
     return NULL;
 }
@@ -195,7 +214,8 @@ void tf_tick_handler(int signal, siginfo_t *info, void *context)
     if (runtime == NULL)
         return;
     struct tf_guest *const guest = atomic_load_explicit(&runtime->running, memory_order_relaxed);
-    uint64_t const turn_ns = tf_ticks_to_ns(tf_ticks() - runtime->turn_started_ticks);
+    uint64_t const started = atomic_load_explicit(&runtime->turn_started_ticks, memory_order_relaxed);
+    uint64_t const turn_ns = tf_ticks_to_ns(tf_ticks() - started);
     if (guest != NULL && turn_ns >= runtime->slice_ns / 2) { /* a turn that has just begun has its slice to come */
         ucontext_t *const ucontext = context;
         runtime->tick.idle_ticks = 0;
