@@ -7,8 +7,8 @@
  * starts the timer, which then signals the runtime's thread every slice (a timer signal comes on time even when all
  * cores are busy, a thread's wake-up does not). Its own wake-ups are most of what it costs, so it looks every other
  * slice, and in between only where it saw a turn that was young: none lasts longer than two slices before the timer is
- * on. After some ticks without a long turn the handler stops the timer again. Where no turn is taken at all for a while,
- * the look-out sleeps for good until the next turn wakes it.
+ * on. After some ticks without a long turn the handler stops the timer again. Where no turn is taken at all for a
+ * while, the look-out sleeps for good until the next turn wakes it.
  *
  * A guest is only ever interrupted inside its own text; in host code the tick leaves a note that the next host call
  * reads on entry. The handler does not switch stacks itself: it rewrites the interrupted context so that the thread
