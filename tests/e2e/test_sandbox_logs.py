@@ -341,6 +341,7 @@ class Crashes(e2e.Case):
             server.start()
             server.wait_for("/ok.wasm")
             for _ in range(5):
+                time.sleep(0.3) # the answer is there before its guest is put back: that still is running it
                 pid = server.worker_pids()[0]
                 os.kill(pid, signal.SIGABRT)
                 server.until(lambda gone=pid: server.worker_pids() not in ([], [gone]), "another is there", 10)
@@ -419,6 +420,15 @@ class Bounds(e2e.Case):
                 self.assert_status(connection.ask("/ok.wasm"), 200)
 
 
+def everybody_may_reach(path):
+    path = os.path.realpath(path)
+    while path != "/":
+        path = os.path.dirname(path)
+        if not os.stat(path).st_mode & 0o001:
+            return False
+    return True
+
+
 @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
 class Users(unittest.TestCase):
     NAMES = ("nobody", "daemon", "bin")
@@ -426,6 +436,8 @@ class Users(unittest.TestCase):
     def test_each_its_own(self):
         for name in self.NAMES:
             pwd.getpwnam(name)
+        if not everybody_may_reach(e2e.PROGRAM):
+            self.skipTest("another user than root cannot reach %s" % e2e.PROGRAM)
         folder = tempfile.mkdtemp(prefix="tf-e2e-users-")
         os.chmod(folder, 0o755)
         server = e2e.Server(config="users:\n  worker: nobody\n  builder: daemon\n  logs: bin\n")
