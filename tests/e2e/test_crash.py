@@ -1,10 +1,20 @@
 """Processes that are killed: the others go on, and what died comes back."""
 import os
 import signal
+import socket
 import time
 
 import e2e
 import guests
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Killed(e2e.Case):
@@ -67,6 +77,8 @@ class Killed(e2e.Case):
                 except ProcessLookupError:
                     pass
             server.process.wait()
+            # A process that was killed lets go of its sockets a moment later.
+            server.until(lambda: is_free(server.port), "the address is free", 20)
             server.start()
             server.wait_for("/ok.wasm", body=b"fine")
             server.wait_for("/slow.wasm", 200)
