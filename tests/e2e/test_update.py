@@ -47,7 +47,7 @@ class Update(e2e.Case):
                 write = server.overwrite if count % 4 < 2 else server.put
                 write("hello.wasm", guests.answer("version " + name))
                 count += 1
-                time.sleep(0.95)
+                time.sleep(0.9)
             report = load.communicate(timeout=60)[0]
         finally:
             stop.set()
