@@ -13,30 +13,34 @@
 
 /* ---- after the judge ---- */
 
-/* Key: the tools and flags, the canonical module, the memory image (active data is in it, and nowhere else), and the
- * text that we put around generated C. All three are read here, from the bytes: what the child says of them counts for
- * nothing. */
+/* Key: the tools and flags, the canonical module, the memory image (active data is in it, and nowhere else), the text
+ * that we put around generated C, and what the manifest takes from the record. All is hashed as it was read here, and
+ * the second child is given the same bytes. The text is made again by it: what the first child says of that only makes
+ * another key. */
 static int make_key(const struct tf_compiler *compiler, struct tf_process *process, struct tf_build *build,
-                    struct tf_error *error)
+                    struct tf_buffer *canonical, struct tf_error *error)
 {
-    struct tf_buffer canonical, shim;
+    struct tf_manifest *const manifest = &build->manifest;
+    uint64_t const numbers[] = {manifest->world, manifest->flags, manifest->memory_pages_min,
+                                manifest->memory_pages_max};
+    struct tf_buffer shim;
     uint8_t digest[TF_HASH_BYTES];
-    tf_buffer_init(&canonical, compiler->job.limits.build_file_bytes);
     tf_buffer_init(&shim, compiler->job.limits.build_file_bytes);
-    int code = tf_process_product(process, TF_JOB_FD_CANONICAL, &canonical, error);
+    int code = tf_process_product(process, TF_JOB_FD_CANONICAL, canonical, error);
     if (code == 0)
         code = tf_process_product(process, TF_JOB_FD_SHIM, &shim, error);
     if (code == 0) {
         struct tf_hash *const hash = tf_hash_create();
         tf_hash_field(hash, compiler->fingerprint, sizeof(compiler->fingerprint));
-        tf_hash_field(hash, canonical.bytes, canonical.length);
+        tf_hash_field(hash, numbers, sizeof(numbers));
+        tf_hash_field(hash, manifest->rows, sizeof(manifest->rows));
+        tf_hash_field(hash, canonical->bytes, canonical->length);
         tf_hash_field(hash, build->image.bytes, build->image.length);
         tf_hash_field(hash, shim.bytes, shim.length);
         tf_hash_finish(hash, digest);
-        tf_hash_hex(digest, build->manifest.key);
-        build->manifest.canonical_bytes = canonical.length;
+        tf_hash_hex(digest, manifest->key);
+        manifest->canonical_bytes = canonical->length;
     }
-    tf_buffer_dispose(&canonical);
     tf_buffer_dispose(&shim);
     return code;
 }
@@ -50,7 +54,7 @@ static bool is_sane(const struct tf_compiler *compiler, const struct tf_record *
 }
 
 int tf_build_judged(const struct tf_compiler *compiler, struct tf_process *process, const struct tf_record *record,
-                    struct tf_build *build, struct tf_error *error)
+                    struct tf_build *build, struct tf_buffer *canonical, struct tf_error *error)
 {
     struct tf_manifest *const manifest = &build->manifest;
     uint8_t digest[TF_HASH_BYTES];
@@ -76,7 +80,8 @@ int tf_build_judged(const struct tf_compiler *compiler, struct tf_process *proce
         tf_hash_bytes(build->image.bytes, build->image.length, digest);
         tf_hash_hex(digest, manifest->image_sha256);
     }
-    code = make_key(compiler, process, build, error);
+    code = make_key(compiler, process, build, canonical, error);
+    build->stage_ns[TF_STAGE_JUDGE] = record->stage_ns[TF_STAGE_JUDGE];
     build->stage_ns[TF_STAGE_IMAGE] = tf_clock_ns() - began;
     return code;
 }
@@ -141,8 +146,9 @@ static int collect_functions(const struct tf_compiler *compiler, struct tf_proce
     return code;
 }
 
-int tf_build_collect(const struct tf_compiler *compiler, struct tf_process *process, const struct tf_record *record,
-                     struct tf_build *build, struct tf_error *error)
+/* Audits what the second child left, once its record is DONE. */
+static int collect(const struct tf_compiler *compiler, struct tf_process *process, const struct tf_record *record,
+                   struct tf_build *build, struct tf_error *error)
 {
     uint8_t digest[TF_HASH_BYTES];
     struct tf_elf_facts facts;
@@ -163,10 +169,27 @@ int tf_build_collect(const struct tf_compiler *compiler, struct tf_process *proc
     tf_hash_hex(digest, build->manifest.object_sha256);
     build->manifest.object_bytes = build->object.length;
     for (int i = 0; i < TF_STAGE_COUNT; i++)
-        if (i != TF_STAGE_IMAGE)
+        if (i != TF_STAGE_IMAGE && i != TF_STAGE_JUDGE)
             build->stage_ns[i] = record->stage_ns[i];
     build->stage_ns[TF_STAGE_LINK] += tf_clock_ns() - began;
     return 0;
+}
+
+int tf_build_make(const struct tf_compiler *compiler, const struct tf_buffer *canonical, uint64_t deadline_ns,
+                  struct tf_build *build, struct tf_error *error)
+{
+    struct tf_judged const judged = {build->manifest.world, build->manifest.flags, build->image.length};
+    struct tf_process process;
+    struct tf_record record;
+    int code = tf_process_start(compiler, TF_JOB_BUILD, &judged, canonical->bytes, canonical->length, &process, error);
+    if (code != 0)
+        return code;
+    process.deadline_ns = deadline_ns;
+    code = tf_process_receive(&process, TF_RECORD_DONE, &record, error);
+    if (code == 0)
+        code = collect(compiler, &process, &record, build, error);
+    tf_process_end(&process);
+    return code;
 }
 
 void tf_build_dispose(struct tf_build *build)
@@ -187,26 +210,20 @@ static int check_source(const struct tf_compiler *compiler, size_t source_bytes,
                         (unsigned long long)compiler->job.limits.module_bytes);
 }
 
-static int run_build(struct tf_compiler *compiler, struct tf_process *process, tf_build_is_known_fn is_known,
-                     void *context, struct tf_build *build, struct tf_error *error)
+/* The first child, from its start to its end. */
+static int judge(struct tf_compiler *compiler, const uint8_t *source, size_t source_bytes, struct tf_build *build,
+                 struct tf_buffer *canonical, uint64_t *ret_deadline_ns, struct tf_error *error)
 {
+    struct tf_process process;
     struct tf_record record;
-    int code = tf_process_receive(process, TF_RECORD_JUDGED, &record, error);
-    if (code == 0)
-        code = tf_build_judged(compiler, process, &record, build, error);
+    int code = tf_process_start(compiler, TF_JOB_JUDGE, NULL, source, source_bytes, &process, error);
     if (code != 0)
         return code;
-    build->stage_ns[TF_STAGE_JUDGE] = record.stage_ns[TF_STAGE_JUDGE];
-    if (is_known != NULL && is_known(context, build->manifest.key)) {
-        build->known = true;
-        tf_buffer_dispose(&build->image);
-        return tf_process_answer(process, TF_JOB_STOP, error);
-    }
-    code = tf_process_answer(process, TF_JOB_GO, error);
+    code = tf_process_receive(&process, TF_RECORD_JUDGED, &record, error);
     if (code == 0)
-        code = tf_process_receive(process, TF_RECORD_DONE, &record, error);
-    if (code == 0)
-        code = tf_build_collect(compiler, process, &record, build, error);
+        code = tf_build_judged(compiler, &process, &record, build, canonical, error);
+    *ret_deadline_ns = process.deadline_ns;
+    tf_process_end(&process);
     return code;
 }
 
@@ -214,15 +231,21 @@ int tf_compiler_build(struct tf_compiler *compiler, const uint8_t *source, size_
                       tf_build_is_known_fn is_known, void *context, struct tf_build *ret_build,
                       struct tf_error *error)
 {
-    struct tf_process process;
     struct tf_build build = {0};
+    struct tf_buffer canonical;
+    uint64_t deadline_ns;
     int code = check_source(compiler, source_bytes, error);
-    if (code == 0)
-        code = tf_process_start(compiler, TF_JOB_BUILD, source, source_bytes, &process, error);
     if (code != 0)
         return code;
-    code = run_build(compiler, &process, is_known, context, &build, error);
-    tf_process_end(&process);
+    tf_buffer_init(&canonical, compiler->job.limits.build_file_bytes);
+    code = judge(compiler, source, source_bytes, &build, &canonical, &deadline_ns, error);
+    if (code == 0 && is_known != NULL && is_known(context, build.manifest.key)) {
+        build.known = true;
+        tf_buffer_dispose(&build.image);
+    } else if (code == 0) {
+        code = tf_build_make(compiler, &canonical, deadline_ns, &build, error);
+    }
+    tf_buffer_dispose(&canonical);
     if (code != 0)
         tf_build_dispose(&build);
     else
@@ -238,7 +261,7 @@ int tf_compiler_inspect(struct tf_compiler *compiler, const uint8_t *source, siz
     struct tf_buffer bytes;
     int code = check_source(compiler, source_bytes, error);
     if (code == 0)
-        code = tf_process_start(compiler, TF_JOB_INSPECT, source, source_bytes, &process, error);
+        code = tf_process_start(compiler, TF_JOB_INSPECT, NULL, source, source_bytes, &process, error);
     if (code != 0)
         return code;
     tf_buffer_init(&bytes, TEXT_BYTES_MAX);

@@ -54,7 +54,9 @@ void tf_child_wasm2c_arguments(const char *module, const char *const **ret_argum
 
 /* ---- child_build.c, child_check.c ---- */
 
-int tf_child_build(struct tf_child *child, bool asks);
+/* Sends JUDGED. */
+int tf_child_judge(struct tf_child *child);
+int tf_child_build(struct tf_child *child);
 int tf_child_inspect(struct tf_child *child);
 int tf_child_check(struct tf_child *child);
 

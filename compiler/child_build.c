@@ -19,9 +19,10 @@
 
 struct build {
     struct tf_child *child;
-    struct tf_wasm_module *source;    /* judged */
-    struct tf_wasm_module *canonical; /* read back from `bytes` */
+    struct tf_wasm_module *source;    /* judged; where the job is to judge */
+    struct tf_wasm_module *canonical; /* read back from `bytes`, or from the job */
     struct tf_buffer bytes, image;
+    struct tf_judged judged;
     struct tf_buffer before, between, after; /* the shim */
     uint64_t stage_began;
 };
@@ -35,6 +36,19 @@ static void end_stage(struct build *build, enum tf_build_stage stage)
 
 /* ---- judge and canonicalise ---- */
 
+/* What follows speaks of the bytes that wasm2c gets, and they validate like any others. */
+static int read_canonical(struct build *build, const uint8_t *bytes, size_t length)
+{
+    struct tf_error inner = {0};
+    struct tf_limits limits = build->child->job->limits;
+    limits.module_bytes = UINT64_MAX;
+    limits.module_exports = UINT32_MAX;
+    if (tf_wasm_read(bytes, length, &limits, 0, &build->canonical, &inner) != 0)
+        return tf_error_set(&build->child->error, TF_ERR_AUDIT, "the canonical module does not validate: %.300s",
+                            inner.text);
+    return 0;
+}
+
 static int judge(struct build *build)
 {
     struct tf_child *const child = build->child;
@@ -47,26 +61,22 @@ static int judge(struct build *build)
         code = tf_wasm_canonicalise(build->source, &build->bytes, &build->image, &child->error);
     if (code != 0)
         return code;
-    /* What follows speaks of the bytes that wasm2c gets, and they validate like any others. */
-    struct tf_error inner = {0};
-    struct tf_limits limits = job->limits;
-    limits.module_bytes = UINT64_MAX;
-    limits.module_exports = UINT32_MAX;
-    if (tf_wasm_read(build->bytes.bytes, build->bytes.length, &limits, 0, &build->canonical, &inner) != 0)
-        return tf_error_set(&child->error, TF_ERR_AUDIT, "the canonical module does not validate: %.300s", inner.text);
-    return 0;
+    build->judged.world = build->source->world;
+    build->judged.flags = (job->is_strict ? TF_ABI_STRICT : 0) |
+                          (build->source->start_is_snapshot_safe ? TF_ABI_START_SNAPSHOT : 0);
+    build->judged.image_bytes = build->image.length;
+    return read_canonical(build, build->bytes.bytes, build->bytes.length);
 }
 
 static int write_shim(struct build *build)
 {
     struct tf_child *const child = build->child;
     struct tf_shim const shim = {.canonical = build->canonical,
-                                 .source = build->source,
+                                 .judged = build->judged,
                                  .limits = &child->job->limits,
                                  .cpu_level = child->job->cpu_level,
                                  .is_strict = child->job->is_strict != 0,
-                                 .is_test_world = child->job->is_test_world != 0,
-                                 .image_bytes = build->image.length};
+                                 .is_test_world = child->job->is_test_world != 0};
     int code = tf_shim_before(&shim, &build->before, &child->error);
     if (code == 0)
         code = tf_shim_between(&shim, &build->between, &child->error);
@@ -78,17 +88,15 @@ static int write_shim(struct build *build)
 static int deliver_judged(struct build *build)
 {
     struct tf_child *const child = build->child;
-    const struct tf_wasm_module *const module = build->source;
     int code = tf_child_deliver(TF_JOB_FD_CANONICAL, build->bytes.bytes, build->bytes.length, &child->error);
     if (code == 0)
         code = tf_child_deliver(TF_JOB_FD_IMAGE, build->image.bytes, build->image.length, &child->error);
     const struct tf_buffer *const parts[] = {&build->before, &build->between, &build->after};
     for (size_t i = 0; code == 0 && i < 3; i++)
         code = tf_child_deliver(TF_JOB_FD_SHIM, parts[i]->bytes, parts[i]->length, &child->error);
-    child->record.world = module->world;
-    child->record.flags = (child->job->is_strict ? TF_ABI_STRICT : 0) |
-                          (module->start_is_snapshot_safe ? TF_ABI_START_SNAPSHOT : 0);
-    memcpy(child->record.rows, module->rows, sizeof(child->record.rows));
+    child->record.world = build->judged.world;
+    child->record.flags = build->judged.flags;
+    memcpy(child->record.rows, build->source->rows, sizeof(child->record.rows));
     if (build->canonical->has_memory) {
         child->record.memory_pages_min = build->canonical->memory_min;
         child->record.memory_pages_max = build->canonical->memory_has_max ? build->canonical->memory_max : 65536;
@@ -141,7 +149,7 @@ static int run_wasm2c(struct build *build)
     struct tf_buffer header = {0}, source = {0};
     const char *const *arguments;
     tf_child_wasm2c_arguments("m.wasm", &arguments);
-    int code = tf_child_write("m.wasm", build->bytes.bytes, build->bytes.length, &child->error);
+    int code = tf_child_write("m.wasm", child->source, child->job->source_bytes, &child->error);
     if (code == 0)
         code = tf_child_run_tool(child, arguments, "wasm2c", &child->error);
     if (code == 0)
@@ -179,8 +187,8 @@ static int compile_and_link(struct build *build)
     if (code == 0)
         code = tf_child_read(child, "unit.so", &object, &child->error);
     if (code == 0)
-        code = tf_symbols_functions(&object, build->canonical, build->source, child->job->is_test_world != 0,
-                                    &functions, &child->error);
+        code = tf_symbols_functions(&object, build->canonical, child->job->is_test_world != 0, &functions,
+                                    &child->error);
     if (code == 0)
         code = tf_symbols_strip(&object, &child->error);
     if (code == 0)
@@ -191,14 +199,6 @@ static int compile_and_link(struct build *build)
     tf_buffer_dispose(&functions);
     end_stage(build, TF_STAGE_LINK);
     return code;
-}
-
-/* Whether the parent wants the artifact. A parent that is gone wants nothing. */
-static bool is_wanted(struct tf_child *child)
-{
-    char answer = TF_JOB_STOP;
-    tf_child_send(child, TF_RECORD_JUDGED);
-    return read(TF_JOB_FD_ANSWER, &answer, 1) == 1 && answer == TF_JOB_GO;
 }
 
 static void dispose(struct build *build)
@@ -222,7 +222,7 @@ static void init(struct build *build, struct tf_child *child)
     tf_buffer_init(&build->after, SHIM_BYTES_MAX);
 }
 
-int tf_child_build(struct tf_child *child, bool asks)
+int tf_child_judge(struct tf_child *child)
 {
     struct build build;
     init(&build, child);
@@ -232,15 +232,27 @@ int tf_child_build(struct tf_child *child, bool asks)
     if (code == 0)
         code = deliver_judged(&build);
     end_stage(&build, TF_STAGE_JUDGE);
-    if (code == 0 && (!asks || is_wanted(child))) {
-        build.stage_began = tf_clock_ns();
+    if (code == 0)
+        tf_child_send(child, TF_RECORD_JUDGED);
+    dispose(&build);
+    return code;
+}
+
+int tf_child_build(struct tf_child *child)
+{
+    struct build build;
+    init(&build, child);
+    build.judged = child->job->judged;
+    int code = read_canonical(&build, child->source, child->job->source_bytes);
+    if (code == 0)
+        code = write_shim(&build);
+    if (code == 0)
         code = write_prelude(&build);
-        if (code == 0)
-            code = run_wasm2c(&build);
-        end_stage(&build, TF_STAGE_WASM2C);
-        if (code == 0)
-            code = compile_and_link(&build);
-    }
+    if (code == 0)
+        code = run_wasm2c(&build);
+    end_stage(&build, TF_STAGE_WASM2C);
+    if (code == 0)
+        code = compile_and_link(&build);
     dispose(&build);
     return code;
 }

@@ -10,13 +10,15 @@ static int work(struct tf_child *child)
     if (code != 0)
         return code;
     switch (child->job->kind) {
+    case TF_JOB_JUDGE:
+        return tf_child_judge(child);
     case TF_JOB_BUILD:
-        return tf_child_build(child, true);
+        return tf_child_build(child);
     case TF_JOB_INSPECT:
         return tf_child_inspect(child);
     case TF_JOB_CHECK:
         code = tf_child_check(child);
-        return code != 0 ? code : tf_child_build(child, false);
+        return code != 0 ? code : tf_child_judge(child);
     default:
         return tf_error_set(&child->error, TF_ERR_USAGE, "unknown job");
     }

@@ -163,19 +163,21 @@ static int collect_trial(struct tf_compiler *compiler, struct tf_process *proces
 {
     struct tf_record record;
     struct tf_build build = {0};
-    struct tf_buffer tools;
+    struct tf_buffer tools, canonical;
     tf_buffer_init(&tools, TF_TOOLCHAIN_BYTES);
-    int code = tf_process_receive(process, TF_RECORD_DONE, &record, error);
+    tf_buffer_init(&canonical, compiler->job.limits.build_file_bytes);
+    int code = tf_process_receive(process, TF_RECORD_JUDGED, &record, error);
     if (code == 0)
         code = tf_process_product(process, TF_JOB_FD_TEXT, &tools, error);
     if (code == 0 && tools.length != 0) {
         set_toolchain(compiler, (const char *)tools.bytes);
         set_fingerprint(compiler, record.tools, program);
-        code = tf_build_judged(compiler, process, &record, &build, error);
+        code = tf_build_judged(compiler, process, &record, &build, &canonical, error);
     }
     if (code == 0)
-        code = tf_build_collect(compiler, process, &record, &build, error);
+        code = tf_build_make(compiler, &canonical, process->deadline_ns, &build, error);
     tf_build_dispose(&build);
+    tf_buffer_dispose(&canonical);
     tf_buffer_dispose(&tools);
     return code;
 }
@@ -186,7 +188,7 @@ static int try_out(struct tf_compiler *compiler, const struct tf_buffer *program
 {
     struct tf_process process;
     struct tf_error inner = {0};
-    int code = tf_process_start(compiler, TF_JOB_CHECK, trial_module, sizeof(trial_module), &process, &inner);
+    int code = tf_process_start(compiler, TF_JOB_CHECK, NULL, trial_module, sizeof(trial_module), &process, &inner);
     if (code == 0) {
         code = collect_trial(compiler, &process, program, &inner);
         tf_process_end(&process);

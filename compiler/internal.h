@@ -20,21 +20,21 @@ struct tf_compiler {
 /* A running child. */
 struct tf_process {
     struct tf_sandbox sandbox;
-    int answer_fd, records_fd;   /* our ends of the pipes */
-    int products[TF_JOB_FD_COUNT]; /* memfds, and the child's end of the answer's pipe; -1: none */
+    int records_fd;                /* our end of the pipe */
+    int products[TF_JOB_FD_COUNT]; /* memfds; -1: none */
     uint64_t deadline_ns;
     uint64_t wall_seconds; /* for texts */
 };
 
-/* process.c. Starts the child on a job and waits for its first word. Errors: TOOLCHAIN (the sandbox, with its own
- * words), TIMEOUT, SYSTEM. On failure there is nothing to end. */
-int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const uint8_t *source,
-                     size_t source_bytes, struct tf_process *ret_process, struct tf_error *error);
+/* process.c. Starts a child on a job and waits for its first word. `judged`: for BUILD, else NULL. Errors: TOOLCHAIN
+ * (the sandbox, with its own words), TIMEOUT, SYSTEM. On failure there is nothing to end. */
+int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
+                     const uint8_t *source, size_t source_bytes, struct tf_process *ret_process,
+                     struct tf_error *error);
 /* The next record: `wanted`, or an error: what the child reports as FAILED, TOOLCHAIN (it died or talks nonsense),
  * TIMEOUT. */
 int tf_process_receive(struct tf_process *process, enum tf_record_kind wanted, struct tf_record *ret_record,
                        struct tf_error *error);
-int tf_process_answer(struct tf_process *process, char answer, struct tf_error *error);
 /* Waits until the sandbox is empty; products are final then. Errors: TIMEOUT, TOOLCHAIN. */
 int tf_process_finish(struct tf_process *process, struct tf_error *error);
 /* Appends a product's bytes. Errors: LIMIT (over the buffer's maximum), SYSTEM. */
@@ -43,11 +43,12 @@ int tf_process_product(const struct tf_process *process, enum tf_job_fd product,
 /* Kills what still runs and closes all. */
 void tf_process_end(struct tf_process *process);
 
-/* build.c. Collects a finished build whose record is DONE: audits the object and fills in the rest. */
-int tf_build_collect(const struct tf_compiler *compiler, struct tf_process *process, const struct tf_record *record,
-                     struct tf_build *build, struct tf_error *error);
-/* What the JUDGED record's products say: image, key and what the manifest takes from the record. */
+/* build.c. What the JUDGED record's products say: image, key and what the manifest takes from the record; appends the
+ * canonical module, of which the key is. */
 int tf_build_judged(const struct tf_compiler *compiler, struct tf_process *process, const struct tf_record *record,
-                    struct tf_build *build, struct tf_error *error);
+                    struct tf_build *build, struct tf_buffer *canonical, struct tf_error *error);
+/* Builds what was judged in a child of its own, audits the object and fills in the rest of `build`. */
+int tf_build_make(const struct tf_compiler *compiler, const struct tf_buffer *canonical, uint64_t deadline_ns,
+                  struct tf_build *build, struct tf_error *error);
 
 #endif

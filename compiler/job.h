@@ -1,15 +1,22 @@
 /*
- * What the compiler says to its child and back. Both are built together; neither trusts the other's numbers: the child
+ * What the compiler says to its children and back. Both are built together; neither trusts the other's numbers: a child
  * because it is hostile as soon as a module has taken it over, which the parent must survive.
  *
- * The child gets a job (a sealed memfd: struct tf_job, then the source), writes its products into memfds, and speaks
- * in records of fixed size:
+ * A build takes two children, each in a sandbox of its own. The first reads the tenant's bytes and says what is to be
+ * built; the second sees nothing but that, and builds it. So an artifact is made from exactly what its key is a hash
+ * of: whoever takes over the first child can choose what his own function becomes, and nobody else's; whoever takes
+ * over the second does so from the canonical form, which is what the key stands for.
  *
- *     child                                 parent
- *     STARTED                          ─▶   (before it: the sandbox failed; after it: the child did)
- *     JUDGED (canonical, image, shim)  ─▶   computes the key from what lies in the memfds
- *                                      ◀─   one byte: TF_JOB_GO or TF_JOB_STOP
- *     DONE (object, functions)         ─▶   reads the products once no process of the sandbox is left
+ * A child gets a job (a sealed memfd: struct tf_job, then the source), writes its products into memfds, and speaks in
+ * records of fixed size:
+ *
+ *     first child (JUDGE)                     parent
+ *     STARTED                            ─▶   (before it: the sandbox failed; after it: the child did)
+ *     JUDGED (canonical, image, shim)    ─▶   computes the key from what lies in the memfds; ends the child; is the
+ *                                             artifact known, that is all
+ *     second child (BUILD)
+ *     STARTED                            ─▶
+ *     DONE (object, functions)           ─▶   reads the products once no process of the sandbox is left
  *     FAILED at any point, with the reason
  */
 #ifndef TF_COMPILER_JOB_H
@@ -27,9 +34,17 @@
 #define TF_JOB_CC_BYTES 256
 
 enum tf_job_kind {
-    TF_JOB_BUILD,
+    TF_JOB_JUDGE,
+    TF_JOB_BUILD,   /* the source is a canonical module; `judged` counts */
     TF_JOB_INSPECT, /* text only */
-    TF_JOB_CHECK,   /* canaries and the tools' identity, then as BUILD, without asking */
+    TF_JOB_CHECK,   /* canaries and the tools' identity, then as JUDGE */
+};
+
+/* What of a JUDGED record decides an artifact's bytes beside the canonical module. */
+struct tf_judged {
+    uint32_t world; /* enum tf_world */
+    uint32_t flags; /* TF_ABI_… */
+    uint64_t image_bytes;
 };
 
 struct tf_job {
@@ -40,15 +55,15 @@ struct tf_job {
     uint32_t is_test_world;
     char cc[TF_JOB_CC_BYTES]; /* absolute path in the sandbox */
     struct tf_limits limits;
+    struct tf_judged judged; /* BUILD */
     uint64_t source_bytes;
 };
 
 /* Descriptors the child is started with. */
 enum tf_job_fd {
-    TF_JOB_FD_ANSWER,    /* standard input: GO or STOP */
+    TF_JOB_FD_JOB,       /* standard input */
     TF_JOB_FD_RECORDS,   /* standard output */
     TF_JOB_FD_LOG,       /* standard error: what bwrap and the tools complain about */
-    TF_JOB_FD_JOB,
     TF_JOB_FD_CANONICAL,
     TF_JOB_FD_IMAGE,
     TF_JOB_FD_SHIM,      /* the text around generated C, so that it is part of the key */
@@ -57,9 +72,6 @@ enum tf_job_fd {
     TF_JOB_FD_TEXT,      /* INSPECT: the description; CHECK: the tools, "wabt 1.0.36, gcc 12.2.0" */
     TF_JOB_FD_COUNT,
 };
-
-#define TF_JOB_GO 'g'
-#define TF_JOB_STOP 's'
 
 enum tf_record_kind { TF_RECORD_STARTED = 1, TF_RECORD_JUDGED, TF_RECORD_DONE, TF_RECORD_FAILED };
 

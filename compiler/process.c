@@ -57,12 +57,14 @@ static void close_fd(int *fd)
 }
 
 /* The job cannot change under the child, nor under us: it is sealed. */
-static int make_job(const struct tf_compiler *compiler, enum tf_job_kind kind, const uint8_t *source,
-                    size_t source_bytes, int *ret_fd, struct tf_error *error)
+static int make_job(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
+                    const uint8_t *source, size_t source_bytes, int *ret_fd, struct tf_error *error)
 {
     struct tf_job job = compiler->job;
     int const fd = memfd_create("terrafirma-job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     job.kind = kind;
+    if (judged != NULL)
+        job.judged = *judged;
     job.source_bytes = source_bytes;
     if (fd < 0 || tf_file_write_all(fd, &job, sizeof(job), error) != 0 ||
         (source_bytes != 0 && tf_file_write_all(fd, source, source_bytes, error) != 0) ||
@@ -79,19 +81,12 @@ static int make_job(const struct tf_compiler *compiler, enum tf_job_kind kind, c
 /* Fills `fds` (the child's ends) and the process's own ends. */
 static int make_descriptors(struct tf_process *process, int fds[TF_JOB_FD_COUNT], struct tf_error *error)
 {
-    int answer[2], records[2];
-    if (pipe2(answer, O_CLOEXEC) != 0)
-        return tf_error_system(error, "preparing a build");
-    /* The reading end stays open here too, so that writing to a child that is gone raises no SIGPIPE. */
-    fds[TF_JOB_FD_ANSWER] = process->products[TF_JOB_FD_ANSWER] = answer[0];
-    process->answer_fd = answer[1];
+    int records[2];
     if (pipe2(records, O_CLOEXEC) != 0)
         return tf_error_system(error, "preparing a build");
     fds[TF_JOB_FD_RECORDS] = records[1];
     process->records_fd = records[0];
     for (int i = TF_JOB_FD_LOG; i < TF_JOB_FD_COUNT; i++) {
-        if (i == TF_JOB_FD_JOB)
-            continue;
         process->products[i] = memfd_create("terrafirma-build", MFD_CLOEXEC);
         if (process->products[i] < 0)
             return tf_error_system(error, "preparing a build");
@@ -179,20 +174,13 @@ int tf_process_receive(struct tf_process *process, enum tf_record_kind wanted, s
     return 0;
 }
 
-int tf_process_answer(struct tf_process *process, char answer, struct tf_error *error)
-{
-    /* One byte into an empty pipe neither blocks nor is cut; a child that is gone shows at the next record. */
-    if (write(process->answer_fd, &answer, 1) != 1)
-        return tf_error_system(error, "writing to the compiler's process");
-    return 0;
-}
-
 /* ---- life ---- */
 
-int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const uint8_t *source,
-                     size_t source_bytes, struct tf_process *ret_process, struct tf_error *error)
+int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
+                     const uint8_t *source, size_t source_bytes, struct tf_process *ret_process,
+                     struct tf_error *error)
 {
-    struct tf_process process = {.answer_fd = -1, .records_fd = -1};
+    struct tf_process process = {.records_fd = -1};
     struct tf_record record;
     int fds[TF_JOB_FD_COUNT];
     for (int i = 0; i < TF_JOB_FD_COUNT; i++)
@@ -201,7 +189,7 @@ int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, 
     process.deadline_ns = tf_clock_ns() + process.wall_seconds * TF_NS_PER_S;
     int code = make_descriptors(&process, fds, error);
     if (code == 0)
-        code = make_job(compiler, kind, source, source_bytes, &fds[TF_JOB_FD_JOB], error);
+        code = make_job(compiler, kind, judged, source, source_bytes, &fds[TF_JOB_FD_JOB], error);
     if (code == 0) {
         struct tf_sandbox_config const config = {.wabt_prefix = compiler->wabt_prefix,
                                                  .cc = compiler->job.cc,
@@ -260,7 +248,6 @@ int tf_process_product(const struct tf_process *process, enum tf_job_fd product,
 void tf_process_end(struct tf_process *process)
 {
     tf_sandbox_end(&process->sandbox);
-    close_fd(&process->answer_fd);
     close_fd(&process->records_fd);
     for (int i = 0; i < TF_JOB_FD_COUNT; i++)
         close_fd(&process->products[i]);

@@ -388,13 +388,11 @@ static void put_pointer(struct tf_buffer *text, const char *field, const char *f
 static void put_descriptor(const struct tf_shim *shim, struct tf_buffer *text, bool has_table_calls)
 {
     const struct tf_wasm_module *const module = shim->canonical;
-    uint32_t const flags = (shim->is_strict ? TF_ABI_STRICT : 0) |
-                           (shim->source->start_is_snapshot_safe ? TF_ABI_START_SNAPSHOT : 0);
     tf_buffer_append_text(text, "    .magic = TF_ABI_MAGIC,\n    .abi_version = TF_ABI_VERSION,\n"
                                 "    .struct_bytes = sizeof(tf_module),\n    .instance_bytes = sizeof(w2c_m),\n"
                                 "    .import_offset = TF_ABI_NO_OFFSET,\n");
     tf_buffer_printf(text, "    .cpu_level = %u,\n    .world = %u,\n    .flags = %u,\n    .table_count = %u,\n",
-                     shim->cpu_level, (unsigned)shim->source->world, flags, module->table_count);
+                     shim->cpu_level, shim->judged.world, shim->judged.flags, module->table_count);
     if (module->has_memory)
         tf_buffer_printf(text, "    .memory_offset = offsetof(w2c_m, w2c_M0),\n    .memory_pages_min = %u,\n"
                          "    .memory_pages_max = %u,\n", module->memory_min,
@@ -402,7 +400,7 @@ static void put_descriptor(const struct tf_shim *shim, struct tf_buffer *text, b
     else
         tf_buffer_append_text(text, "    .memory_offset = TF_ABI_NO_OFFSET,\n");
     tf_buffer_printf(text, "    .static_reach = %" PRIu64 "u,\n    .image_bytes = %" PRIu64 "u,\n",
-                     module->static_reach, shim->image_bytes);
+                     module->static_reach, shim->judged.image_bytes);
     put_pointer(text, "tables", "tf_tables", module->table_count != 0);
     put_pointer(text, "instantiate", "tf_instantiate", true);
     put_pointer(text, "run", "tf_run", true);

@@ -16,17 +16,17 @@
 #include <stdbool.h>
 
 #include "base/buffer.h"
+#include "compiler/job.h"
 #include "compiler/wasm.h"
 #include <terrafirma/error.h>
 #include <terrafirma/limits.h>
 
 struct tf_shim {
     const struct tf_wasm_module *canonical; /* read from the bytes that wasm2c gets */
-    const struct tf_wasm_module *source;    /* judged; its exports are those of the test world */
+    struct tf_judged judged;
     const struct tf_limits *limits;
     uint32_t cpu_level;
     bool is_strict, is_test_world;
-    uint64_t image_bytes;
 };
 
 /* Each appends; the buffers' maxima bound them. Errors: LIMIT, AUDIT (the canonical module is not as promised). */

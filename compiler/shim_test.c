@@ -76,21 +76,30 @@ static void put_function(struct tf_buffer *text, uint32_t number, const struct t
     tf_buffer_printf(text, "\", tf_call_%u, TF_ABI_NO_OFFSET},\n", number);
 }
 
+/* The canonical module of the test world begins its exports with the source's, in order; entries follow. */
+static uint32_t count_exports(const struct tf_wasm_module *canonical)
+{
+    uint32_t count = 0;
+    while (count < canonical->export_count && canonical->exports[count].name.bytes[0] == 'x')
+        count++;
+    return count;
+}
+
 static void put_export(const struct tf_shim *shim, struct tf_buffer *text, uint32_t number)
 {
-    const struct tf_wasm_export *const export = &shim->source->exports[number];
+    const struct tf_wasm_export *const export = &shim->canonical->exports[number];
     uint32_t const index = export->index;
     tf_buffer_printf(text, "    {%u, %u, %u, ", number, (unsigned)export->kind, index);
     switch (export->kind) {
     case TF_WASM_FUNC:
-        put_function(text, number, tf_shim_type_of(shim->source, index));
+        put_function(text, number, tf_shim_type_of(shim->canonical, index));
         break;
     case TF_WASM_GLOBAL: /* the reader keeps no type of globals where others may see it; the generated C does */
         tf_buffer_printf(text, "TF_LETTER(w2c_g%u), NULL, offsetof(w2c_m, w2c_g%u)},\n", index, index);
         break;
     case TF_WASM_TABLE:
         tf_buffer_printf(text, "\"%c\", NULL, offsetof(w2c_m, w2c_T%u)},\n",
-                         type_letter(shim->source->tables[index].type), index);
+                         type_letter(shim->canonical->tables[index].type), index);
         break;
     default:
         tf_buffer_printf(text, "\"\", NULL, offsetof(w2c_m, w2c_M%u)},\n", index);
@@ -100,21 +109,22 @@ static void put_export(const struct tf_shim *shim, struct tf_buffer *text, uint3
 
 int tf_shim_put_test_exports(const struct tf_shim *shim, struct tf_buffer *text, struct tf_error *error)
 {
-    const struct tf_wasm_module *const source = shim->source;
+    const struct tf_wasm_module *const module = shim->canonical;
+    uint32_t const count = count_exports(module);
     tf_buffer_append_text(text, "#include <compiler/test_world.h>\n"
                                 "#define TF_LETTER(field) _Generic(((w2c_m *)0)->field, u32 : \"i\", u64 : \"I\", "
                                 "f32 : \"f\", f64 : \"F\", wasm_rt_funcref_t : \"r\", wasm_rt_externref_t : \"e\")\n");
-    for (uint32_t i = 0; i < source->export_count; i++) {
-        if (source->exports[i].kind != TF_WASM_FUNC)
+    for (uint32_t i = 0; i < count; i++) {
+        if (module->exports[i].kind != TF_WASM_FUNC)
             continue;
-        const struct tf_wasm_func_type *const type = tf_shim_type_of(source, source->exports[i].index);
+        const struct tf_wasm_func_type *const type = tf_shim_type_of(module, module->exports[i].index);
         if (type->param_count > TF_TEST_VALUES_MAX || type->result_count > TF_TEST_VALUES_MAX)
             return tf_error_set(error, TF_ERR_LIMIT, "export %u has too many parameters or results", i);
         put_adapter(text, i, type);
     }
     /* The last entry is there because C has no empty arrays. */
     tf_buffer_append_text(text, "static const struct tf_test_export tf_exports[] = {\n");
-    for (uint32_t i = 0; i < source->export_count; i++)
+    for (uint32_t i = 0; i < count; i++)
         put_export(shim, text, i);
     tf_buffer_append_text(text, "    {0, 0, 0, \"\", NULL, TF_ABI_NO_OFFSET},\n};\n");
     return 0;

@@ -24,8 +24,7 @@ static Elf64_Ehdr *header_of(const struct tf_buffer *object)
 }
 
 /* "f12", "run", "x3" … (with wasm2c's suffix "_0" gone) as a function index, or -1. */
-static int64_t index_of(const char *name, size_t length, const struct tf_wasm_module *canonical,
-                        const struct tf_wasm_module *source, bool is_test_world)
+static int64_t index_of(const char *name, size_t length, const struct tf_wasm_module *canonical, bool is_test_world)
 {
     char digits[16];
     bool const is_numbered = length >= 2 && length < sizeof(digits) && (name[0] == 'f' || name[0] == 'x') &&
@@ -43,13 +42,14 @@ static int64_t index_of(const char *name, size_t length, const struct tf_wasm_mo
     uint64_t const number = strtoull(digits, NULL, 10);
     if (name[0] == 'f' || !is_test_world)
         return number < canonical->func_count ? (int64_t)number : -1;
-    return number < source->export_count && source->exports[number].kind == TF_WASM_FUNC
-               ? (int64_t)source->exports[number].index
+    /* The test world's canonical module exports what its source does, in the same order. */
+    return number < canonical->export_count && canonical->exports[number].kind == TF_WASM_FUNC
+               ? (int64_t)canonical->exports[number].index
                : -1;
 }
 
 static int64_t function_of(const char *name, size_t bytes_max, const struct tf_wasm_module *canonical,
-                           const struct tf_wasm_module *source, bool is_test_world)
+                           bool is_test_world)
 {
     /* The shim's wrappers bear the names of what they call, and often hold it whole. */
     static const char wasm2c[] = "w2c_m_", shim[] = "tf_";
@@ -67,7 +67,7 @@ static int64_t function_of(const char *name, size_t bytes_max, const struct tf_w
     size_t end = strcspn(start, ".");
     if (end > 2 && memcmp(start + end - 2, "_0", 2) == 0)
         end -= 2;
-    return index_of(start, end, canonical, source, is_test_world);
+    return index_of(start, end, canonical, is_test_world);
 }
 
 static int compare_offsets(const void *a, const void *b)
@@ -95,9 +95,8 @@ static const Elf64_Shdr *find_symbols(const struct tf_buffer *object, const Elf6
     return NULL;
 }
 
-int tf_symbols_functions(const struct tf_buffer *object, const struct tf_wasm_module *canonical,
-                         const struct tf_wasm_module *source, bool is_test_world, struct tf_buffer *functions,
-                         struct tf_error *error)
+int tf_symbols_functions(const struct tf_buffer *object, const struct tf_wasm_module *canonical, bool is_test_world,
+                         struct tf_buffer *functions, struct tf_error *error)
 {
     const Elf64_Ehdr *const header = header_of(object);
     const Elf64_Shdr *names = NULL;
@@ -111,7 +110,7 @@ int tf_symbols_functions(const struct tf_buffer *object, const struct tf_wasm_mo
             symbol->st_size == 0 || symbol->st_size > UINT32_MAX)
             continue;
         int64_t const index = function_of((const char *)object->bytes + names->sh_offset + symbol->st_name,
-                                          names->sh_size - symbol->st_name, canonical, source, is_test_world);
+                                          names->sh_size - symbol->st_name, canonical, is_test_world);
         if (index < 0)
             continue;
         struct tf_manifest_function const function = {symbol->st_value, (uint32_t)symbol->st_size, (uint32_t)index};

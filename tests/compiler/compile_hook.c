@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 #include "compiler/child.h"
+#include <terrafirma/abi.h>
+#include <terrafirma/worlds.h>
 
 extern char **environ;
 
@@ -232,6 +234,41 @@ static void deliver_much(void)
         tf_child_send(&child, TF_RECORD_DONE), _exit(0);
 }
 
+/* ---- another's artifact ---- */
+
+/* What a judge that was taken over says of its module: the words behind "claim " in the job. */
+static void claim(void)
+{
+    static const char canonical[] = "canonical";
+    const char *const lie = (const char *)child.source + strlen("claim ");
+    child.record.memory_pages_max = 1;
+    child.record.flags = strncmp(lie, "flags", 5) == 0 ? TF_ABI_START_SNAPSHOT : 0;
+    child.record.rows[0] = strncmp(lie, "rows", 4) == 0;
+    child.record.world = strncmp(lie, "world", 5) == 0 ? TF_WORLD_TERRARIUM : TF_WORLD_NONE;
+    child.record.memory_pages_max = strncmp(lie, "memory", 6) == 0 ? 2 : 1;
+    tf_child_deliver(TF_JOB_FD_CANONICAL, canonical, strlen(canonical), NULL);
+    tf_child_deliver(TF_JOB_FD_SHIM, "shim", strncmp(lie, "shim", 4) == 0 ? 3 : 4, NULL);
+    tf_child_deliver(TF_JOB_FD_OBJECT, "evil", 4, NULL);
+    tf_child_deliver(TF_JOB_FD_FUNCTIONS, "evil", 4, NULL);
+    tf_child_send(&child, TF_RECORD_JUDGED);
+    tf_child_send(&child, TF_RECORD_DONE);
+    _exit(0);
+}
+
+/* The second child of that build: what is left for it to see of the first and of the tenant's bytes? */
+static void build_claimed(void)
+{
+    static const char canonical[] = "canonical";
+    struct stat st;
+    if (child.job->source_bytes != strlen(canonical) || memcmp(child.source, canonical, strlen(canonical)) != 0)
+        note("source ");
+    for (int fd = TF_JOB_FD_LOG; fd < TF_JOB_FD_COUNT; fd++)
+        if (fstat(fd, &st) != 0 || st.st_size != 0)
+            note("product %d ", fd);
+    if (access("/job/unit.c", F_OK) == 0)
+        note("files ");
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -246,6 +283,10 @@ int main(void)
         return 1;
     tf_child_send(&child, TF_RECORD_STARTED);
     if (tf_child_enter(&child.job->limits, &child.error) == 0) {
+        if (child.job->kind == TF_JOB_BUILD)
+            build_claimed();
+        else if (child.job->source_bytes > 6 && memcmp(child.source, "claim ", 6) == 0)
+            claim();
         for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
             if (strlen(attempts[i].name) == child.job->source_bytes &&
                 memcmp(attempts[i].name, child.source, child.job->source_bytes) == 0)

@@ -30,7 +30,7 @@ static int attempt(struct tf_compiler *compiler, const char *name, struct tf_err
     struct tf_process process;
     struct tf_record record;
     *error = (struct tf_error){0};
-    int code = tf_process_start(compiler, TF_JOB_BUILD, (const uint8_t *)name, strlen(name), &process, error);
+    int code = tf_process_start(compiler, TF_JOB_JUDGE, NULL, (const uint8_t *)name, strlen(name), &process, error);
     CHECK_MESSAGE(code == 0, "%s", error->text);
     if (code != 0)
         return code;
@@ -152,13 +152,44 @@ static void its_products_are_bounded(void)
     struct tf_error error = {0};
     struct tf_buffer bytes;
     tf_buffer_init(&bytes, 1 << 20);
-    CHECK(tf_process_start(&compiler, TF_JOB_INSPECT, (const uint8_t *)"much", 4, &process, &error) == 0);
+    CHECK(tf_process_start(&compiler, TF_JOB_INSPECT, NULL, (const uint8_t *)"much", 4, &process, &error) == 0);
     CHECK(tf_process_receive(&process, TF_RECORD_DONE, &record, &error) == 0);
     CHECK(tf_process_finish(&process, &error) == 0);
     CHECK(tf_process_product(&process, TF_JOB_FD_TEXT, &bytes, &error) == TF_ERR_LIMIT);
     CHECK(tf_process_product(&process, TF_JOB_FD_OBJECT, &bytes, &error) == 0 && bytes.length == 0);
     tf_process_end(&process);
     tf_buffer_dispose(&bytes);
+    close(compiler.program_fd);
+}
+
+static bool note_key(void *context, const char *key)
+{
+    snprintf(context, TF_HASH_HEX_BYTES, "%s", key);
+    return false;
+}
+
+/* A module takes over the child that judges it, which then reports somebody else's canonical module and an object of
+ * its own. The object is not looked at; what is reported goes to a second child, which sees nothing else; and whatever
+ * the artifact would take from the report beside the canonical module makes another key. */
+static void attack_judge_claims_anothers_module(void)
+{
+    static const char *const lies[] = {"claim truth", "claim flags", "claim rows", "claim world", "claim memory",
+                                       "claim shim"};
+    enum { COUNT = sizeof(lies) / sizeof(lies[0]) };
+    struct tf_compiler compiler = make_compiler();
+    char keys[COUNT][TF_HASH_HEX_BYTES];
+    for (size_t i = 0; i < COUNT; i++) {
+        struct tf_build build = {0};
+        struct tf_error error = {0};
+        keys[i][0] = 0;
+        int const code = tf_compiler_build(&compiler, (const uint8_t *)lies[i], strlen(lies[i]), note_key, keys[i],
+                                           &build, &error);
+        CHECK_MESSAGE(code == TF_ERR_REFUSED && strcmp(error.text, "found: nothing") == 0, "%s: %d %s", lies[i], code,
+                      error.text);
+        CHECK(keys[i][0] != 0);
+        for (size_t j = 0; j < i; j++)
+            CHECK_MESSAGE(strcmp(keys[i], keys[j]) != 0, "%s has the key of %s", lies[i], lies[j]);
+    }
     close(compiler.program_fd);
 }
 
@@ -170,7 +201,7 @@ static void root_is_left_behind(void)
     struct tf_error error = {0};
     char path[64], line[256];
     bool is_right = false;
-    CHECK(tf_process_start(&compiler, TF_JOB_BUILD, (const uint8_t *)"sleep", 5, &process, &error) == 0);
+    CHECK(tf_process_start(&compiler, TF_JOB_JUDGE, NULL, (const uint8_t *)"sleep", 5, &process, &error) == 0);
     snprintf(path, sizeof(path), "/proc/%d/status", process.sandbox.pid);
     FILE *const status = fopen(path, "r");
     unsigned const wanted = geteuid() == 0 ? 65534 : geteuid();
@@ -212,7 +243,7 @@ static void dies_with_its_parent(void)
         struct tf_compiler compiler = make_compiler();
         struct tf_process process = {0};
         struct tf_error error;
-        tf_process_start(&compiler, TF_JOB_BUILD, (const uint8_t *)"sleep", 5, &process, &error);
+        tf_process_start(&compiler, TF_JOB_JUDGE, NULL, (const uint8_t *)"sleep", 5, &process, &error);
         (void)!write(words[1], &process.sandbox.pid, sizeof(pid_t));
         for (;;)
             pause();
@@ -237,7 +268,7 @@ static void a_broken_sandbox_is_explained(void)
     struct tf_process process;
     struct tf_error error = {0};
     compiler.wabt_prefix = "/nonexistent";
-    CHECK(tf_process_start(&compiler, TF_JOB_BUILD, NULL, 0, &process, &error) == TF_ERR_TOOLCHAIN);
+    CHECK(tf_process_start(&compiler, TF_JOB_JUDGE, NULL, NULL, 0, &process, &error) == TF_ERR_TOOLCHAIN);
     CHECK_MESSAGE(strstr(error.text, "nonexistent") != NULL && strstr(error.text, "user namespaces") != NULL, "%s",
                   error.text);
     close(compiler.program_fd);
@@ -264,7 +295,7 @@ static void without_user_namespaces_nothing_runs(void)
         if (fd < 0 || write(fd, "0", 1) != 1)
             _exit(77);
         close(fd);
-        int const code = tf_process_start(&compiler, TF_JOB_BUILD, NULL, 0, &process, &error);
+        int const code = tf_process_start(&compiler, TF_JOB_JUDGE, NULL, NULL, 0, &process, &error);
         fprintf(stderr, "%s\n", error.text);
         _exit(code == TF_ERR_TOOLCHAIN && strstr(error.text, "user namespaces") != NULL ? 0 : 1);
     }
@@ -278,5 +309,6 @@ static void without_user_namespaces_nothing_runs(void)
 TEST_MAIN(TEST(reads_nothing_of_the_host), TEST(writes_nothing_outside), TEST(reaches_no_network),
           TEST(gains_no_rights), TEST(sees_no_other_process_or_descriptor), TEST(limits_hold),
           TEST(leaves_no_process), TEST(time_is_bounded), TEST(its_words_are_not_trusted),
-          TEST(its_products_are_bounded), TEST(root_is_left_behind), TEST(dies_with_its_parent),
-          TEST(a_broken_sandbox_is_explained), TEST(without_user_namespaces_nothing_runs))
+          TEST(its_products_are_bounded), TEST(attack_judge_claims_anothers_module), TEST(root_is_left_behind),
+          TEST(dies_with_its_parent), TEST(a_broken_sandbox_is_explained),
+          TEST(without_user_namespaces_nothing_runs))
