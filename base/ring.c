@@ -20,6 +20,7 @@ struct tf_ring_shared {
     /* On cache lines of their own: writer and reader run on different cores. */
     _Alignas(64) _Atomic uint64_t written;
     _Atomic uint64_t dropped;
+    _Atomic uint32_t waiting;
     _Alignas(64) _Atomic uint64_t read;
 };
 
@@ -62,22 +63,33 @@ int tf_ring_map(int fd, bool writer, struct tf_ring *ret_ring, struct tf_error *
     void *const mapped = mmap(NULL, HEADER_BYTES + capacity, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (mapped == MAP_FAILED)
         return tf_error_system(error, "mapping a ring");
-    struct tf_ring_shared *const shared = mapped;
+    const struct tf_ring_shared *const shared = mapped;
     if (shared->magic != RING_MAGIC || shared->capacity != capacity) {
         munmap(mapped, HEADER_BYTES + capacity);
         return tf_error_set(error, TF_ERR_CORRUPT, "not a ring");
     }
+    tf_ring_attach(mapped, (uint32_t)capacity, writer, ret_ring);
+    return 0;
+}
+
+size_t tf_ring_bytes(uint32_t capacity)
+{
+    return HEADER_BYTES + (size_t)capacity;
+}
+
+void tf_ring_attach(void *pages, uint32_t capacity, bool writer, struct tf_ring *ret_ring)
+{
+    struct tf_ring_shared *const shared = pages;
     *ret_ring = (struct tf_ring){
         .shared = shared,
-        .bytes = (uint8_t *)mapped + HEADER_BYTES,
-        .capacity = (uint32_t)capacity,
+        .bytes = (uint8_t *)pages + HEADER_BYTES,
+        .capacity = capacity,
         /* A writer that takes over from a dead one goes on where the ring's readers expect it, but on a boundary: the
          * dead one may have been hostile. */
         .position = atomic_load(writer ? &shared->written : &shared->read) & (writer ? ~7ull : ~0ull),
     };
     if (writer)
         atomic_store(&shared->written, ret_ring->position);
-    return 0;
 }
 
 void tf_ring_unmap(struct tf_ring *ring)
@@ -87,26 +99,61 @@ void tf_ring_unmap(struct tf_ring *ring)
     memset(ring, 0, sizeof(*ring));
 }
 
-bool tf_ring_write(struct tf_ring *ring, const void *record, uint32_t length)
+/* Where a record of that length goes; NULL: nowhere now. What is left at the end and too short for it is skipped. */
+static uint8_t *place_of(const struct tf_ring *ring, uint32_t length, uint32_t *ret_skipped)
 {
-    struct tf_ring_shared *const shared = ring->shared;
     uint32_t const at = (uint32_t)(ring->position & (ring->capacity - 1));
     uint32_t const needed = padded(length), left = ring->capacity - at;
     uint32_t const skipped = needed <= left ? 0 : left;
-    uint64_t const used = ring->position - atomic_load_explicit(&shared->read, memory_order_acquire);
-    if (length > TF_RING_RECORD_MAX || used > ring->capacity || used + skipped + needed > ring->capacity) {
+    uint64_t const used = ring->position - atomic_load_explicit(&ring->shared->read, memory_order_acquire);
+    if (length > TF_RING_RECORD_MAX || used > ring->capacity || used + skipped + needed > ring->capacity)
+        return NULL;
+    *ret_skipped = skipped;
+    return ring->bytes + (skipped > 0 ? 0 : at);
+}
+
+bool tf_ring_has_room(const struct tf_ring *ring, uint32_t length)
+{
+    uint32_t skipped;
+    return place_of(ring, length, &skipped) != NULL;
+}
+
+bool tf_ring_write(struct tf_ring *ring, const void *record, uint32_t length)
+{
+    struct tf_ring_shared *const shared = ring->shared;
+    uint32_t skipped;
+    uint8_t *const place = place_of(ring, length, &skipped);
+    if (place == NULL) {
         atomic_store_explicit(&shared->dropped, atomic_load_explicit(&shared->dropped, memory_order_relaxed) + 1,
                               memory_order_relaxed);
         return false;
     }
-    uint8_t *const place = ring->bytes + (skipped > 0 ? 0 : at);
     if (skipped > 0)
-        memcpy(ring->bytes + at, &(uint32_t){WRAP}, sizeof(uint32_t));
+        memcpy(ring->bytes + (ring->position & (ring->capacity - 1)), &(uint32_t){WRAP}, sizeof(uint32_t));
     memcpy(place, &length, sizeof(length));
     memcpy(place + sizeof(length), record, length);
-    ring->position += skipped + needed;
+    ring->position += skipped + padded(length);
     atomic_store_explicit(&shared->written, ring->position, memory_order_release);
     return true;
+}
+
+void tf_ring_ask_for_room(struct tf_ring *ring)
+{
+    atomic_store(&ring->shared->waiting, 1);
+}
+
+bool tf_ring_is_asked_for_room(struct tf_ring *ring)
+{
+    /* The reader's position was stored before: the writer looks at it after it has asked. */
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&ring->shared->waiting, memory_order_relaxed) != 0 &&
+           atomic_exchange(&ring->shared->waiting, 0) != 0;
+}
+
+void tf_ring_skip(struct tf_ring *ring)
+{
+    ring->position = atomic_load_explicit(&ring->shared->written, memory_order_acquire) & ~7ull;
+    atomic_store_explicit(&ring->shared->read, ring->position, memory_order_release);
 }
 
 /* The writer's pages make no sense: forget what is in them. */

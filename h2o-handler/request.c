@@ -88,6 +88,8 @@ static void leave_queue(struct tf_exchange *exchange)
 {
     if (exchange->state == TF_EXCHANGE_READY)
         tf_schedule_forget(exchange);
+    else if (exchange->state == TF_EXCHANGE_PARKED)
+        tf_parked_remove(&exchange->worker->parked, exchange);
     else if (h2o_linklist_is_linked(&exchange->link))
         h2o_linklist_unlink(&exchange->link);
     stop_waiting(exchange);
@@ -128,6 +130,7 @@ static void conclude(struct tf_exchange *exchange, enum tf_log_outcome outcome, 
         tf_gone_forget(&worker->gone, exchange);
     exchange->is_in_gone = false;
     exchange->state = TF_EXCHANGE_ANSWERED;
+    tf_calls_abandon(exchange);
     if (exchange->guest != NULL) {
         give_up_seat(exchange);
         tf_guest_finish(&exchange->guest);
@@ -188,14 +191,10 @@ void tf_exchange_client_gone(struct tf_exchange *exchange)
 
 static void on_deadline(h2o_timeout_entry_t *entry)
 {
-    struct tf_exchange *const exchange = H2O_STRUCT_FROM_MEMBER(struct tf_exchange, deadline, entry);
-    if (exchange->guest == NULL)
-        answer_busy(exchange);
-    else
-        answer_failure(exchange, TF_LOG_OUTCOME_WALL_OVER, 504, "waited too long", "The function took too long.");
+    answer_busy(H2O_STRUCT_FROM_MEMBER(struct tf_exchange, deadline, entry));
 }
 
-/* Every request that waits has a deadline, whatever its client does. */
+/* Every request that waits for a load or a slot has a deadline, whatever its client does. */
 static void set_deadline(struct tf_exchange *exchange)
 {
     watch(exchange);
@@ -293,6 +292,37 @@ static void note_queue_time(struct tf_exchange *exchange)
     exchange->queue_ns = now_ns > exchange->arrived_ns ? now_ns - exchange->arrived_ns : 0;
 }
 
+static uint64_t wall_over_ns(const struct tf_exchange *exchange)
+{
+    return tf_guest_started_ns(exchange->guest) + exchange->worker->config->limits.wall_ms * TF_NS_PER_MS;
+}
+
+static void park(struct tf_exchange *exchange)
+{
+    uint64_t const over_ns = wall_over_ns(exchange);
+    watch(exchange);
+    exchange->state = TF_EXCHANGE_PARKED;
+    exchange->due_ns = exchange->due_ns < over_ns ? exchange->due_ns : over_ns;
+    tf_parked_insert(&exchange->worker->parked, exchange);
+}
+
+void tf_exchange_wake(struct tf_exchange *exchange)
+{
+    if (exchange->state != TF_EXCHANGE_PARKED)
+        return; /* it looks before it parks */
+    tf_parked_remove(&exchange->worker->parked, exchange);
+    tf_guest_wake(exchange->guest);
+    tf_schedule_ready(exchange->worker, exchange);
+}
+
+void tf_exchange_due(struct tf_exchange *exchange, uint64_t now_ns)
+{
+    if (now_ns >= wall_over_ns(exchange))
+        answer_failure(exchange, TF_LOG_OUTCOME_WALL_OVER, 504, "waited too long", "The function took too long.");
+    else
+        tf_exchange_wake(exchange);
+}
+
 void tf_exchange_run(struct tf_exchange *exchange)
 {
     uint64_t used_before_ns = 0;
@@ -318,8 +348,7 @@ void tf_exchange_run(struct tf_exchange *exchange)
         tf_schedule_ready(exchange->worker, exchange);
         break;
     case TF_OUTCOME_PARKED:
-        exchange->state = TF_EXCHANGE_PARKED;
-        set_deadline(exchange);
+        park(exchange);
         break;
     case TF_OUTCOME_TRAPPED:
         answer_trap(exchange);

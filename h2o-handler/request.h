@@ -23,6 +23,10 @@ void tf_exchange_run(struct tf_exchange *exchange);
 void tf_exchange_load_ended(struct tf_entry *entry);
 /* The client ended its side of the connection while the request waited: nobody wants the answer. */
 void tf_exchange_client_gone(struct tf_exchange *exchange);
+/* One of its calls of a service is over: it goes on when its site's turn comes, if its guest is parked. */
+void tf_exchange_wake(struct tf_exchange *exchange);
+/* The time has come that a parked exchange (still in the heap) was to go on at, or its wall time is over. */
+void tf_exchange_due(struct tf_exchange *exchange, uint64_t now_ns);
 /* The runtime's log function: a line that a guest wrote. `context` is the worker. */
 void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, struct tf_text text);
 

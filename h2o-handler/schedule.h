@@ -31,6 +31,8 @@ struct tf_site_account {
     int64_t credit_ns;        /* left of its quantum; negative: owed */
     uint32_t users;           /* exchanges that refer to it */
     uint32_t guests;          /* of them, those that have one */
+    uint32_t calls;           /* of services (calls.h), and what these take */
+    uint64_t call_bytes;
     h2o_linklist_t crowded;   /* exchanges that wait for a turn under site_concurrency */
     char site[];
 };

@@ -4,6 +4,8 @@
  *     on_req ─▶ dispatch ─▶ exchange ─▶ inline, or ─┬─▶ waits for its function to load (functions.c)
  *                   │                               ├─▶ waits for a slot, or for its function's concurrency ─▶ ready
  *                   └─▶ static_file.c               └─▶ ready (schedule.c) ─▶ runs ⇄ preempted ─▶ answered
+ *                                                           ▲                   └─▶ parked (parked.c): waits for a
+ *                                                           └──── woken ──────────  service (calls.c), or for a time
  *
  * All of it belongs to the event loop's thread.
  */
@@ -15,10 +17,12 @@
 
 #include <h2o.h>
 
+#include "h2o-handler/calls.h"
 #include "h2o-handler/functions.h"
 #include "h2o-handler/gone.h"
 #include "h2o-handler/io_thread.h"
 #include "h2o-handler/log.h"
+#include "h2o-handler/parked.h"
 #include "h2o-handler/report.h"
 #include "h2o-handler/routes_watch.h"
 #include "h2o-handler/schedule.h"
@@ -41,6 +45,8 @@ struct tf_worker {
     struct tf_io_thread *files;  /* static files: the synced folder may hang, loading must not */
     struct tf_functions functions;
     struct tf_schedule schedule;
+    struct tf_parked parked;
+    struct tf_calls calls;
     struct tf_routes_watch routes;
     struct tf_static_files static_files;
     h2o_timeout_t wall_timeout; /* limits.wall_ms: how long anything may wait here before it runs */
@@ -58,7 +64,7 @@ enum tf_exchange_state {
     TF_EXCHANGE_SLOTLESS,  /* in the schedule's `slotless` */
     TF_EXCHANGE_READY,     /* in its site's queue; has a guest if it was preempted */
     TF_EXCHANGE_RUNNING,
-    TF_EXCHANGE_PARKED,
+    TF_EXCHANGE_PARKED,    /* in worker->parked; a call of a service, or time, makes it READY */
     TF_EXCHANGE_ANSWERED,
 };
 
@@ -80,6 +86,11 @@ struct tf_exchange {
     bool is_counted; /* in schedule.waiting: has no guest yet */
     h2o_linklist_t link;
     h2o_timeout_entry_t deadline;
+    uint64_t due_ns;        /* PARKED: when it goes on in any case */
+    uint32_t parked_index;  /* in worker->parked.heap */
+    uint32_t call_count;
+    struct tf_call *calls;  /* of services */
+    uint64_t call_bytes;
     struct tf_request request;
     const char *function_path; /* the route's, copied */
 };

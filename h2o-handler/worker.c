@@ -88,6 +88,7 @@ static int make_runtime(struct tf_worker *worker, struct tf_error *error)
         .log = tf_exchange_log,
         .log_context = worker,
         .slice_us = worker->config->slice_us,
+        .services = &worker->calls.table,
     };
     return tf_runtime_create(&config, &worker->runtime, error);
 }
@@ -107,6 +108,8 @@ static void dispose(struct tf_worker *worker)
     if (worker->stop != NULL)
         h2o_socket_close(worker->stop);
     tf_gone_dispose(&worker->gone);
+    tf_calls_dispose(worker);
+    tf_parked_dispose(&worker->parked);
     if (worker->wall_timeout.timeout != 0)
         h2o_timeout_dispose(worker->server.loop, &worker->wall_timeout);
     if (worker->server.loop != NULL)
@@ -126,7 +129,8 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     tf_functions_init(&worker->functions);
     tf_schedule_init(&worker->schedule);
     if ((result = tf_report_init(&worker->report, config, error)) != 0 || (result = open_folders(worker, error)) != 0 ||
-        (result = tf_worker_confine_files(config, error)) != 0 ||
+        (result = tf_parked_init(&worker->parked, config->limits.slots, error)) != 0 ||
+        (result = tf_calls_init(worker, error)) != 0 || (result = tf_worker_confine_files(config, error)) != 0 ||
         (result = make_runtime(worker, error)) != 0)
         return result;
     result = tf_server_init(&worker->server, &config->limits, config->listen_fds, config->listen_count, tf_dispatch,
@@ -141,6 +145,7 @@ static int make(struct tf_worker *worker, struct tf_error *error)
         (result = tf_routes_watch_init(worker, error)) != 0)
         return result;
     if ((result = tf_gone_init(&worker->gone, worker->server.loop, error)) != 0 ||
+        (result = tf_calls_watch(worker, error)) != 0 ||
         (result = watch_stop(worker, error)) != 0)
         return result;
     return tf_worker_confine_calls(error);
@@ -154,8 +159,11 @@ static void turn(struct tf_worker *worker, int32_t wait_ms)
         tf_server_open(&worker->server);
     }
     tf_schedule_begin_turn(&worker->schedule);
-    tf_server_turn(&worker->server, tf_schedule_has_work(&worker->schedule) ? 0 : wait_ms);
+    bool const has_work = tf_schedule_has_work(&worker->schedule) || worker->calls.is_due;
+    tf_server_turn(&worker->server, has_work ? 0 : tf_parked_wait_ms(&worker->parked, wait_ms));
+    tf_parked_turn(worker);
     tf_schedule_turn(worker);
+    tf_calls_turn(worker);
     tf_report_turn(worker);
 }
 

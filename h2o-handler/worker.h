@@ -8,6 +8,12 @@
 
 #include <terrafirma/error.h>
 #include <terrafirma/limits.h>
+#include <terrafirma/services.h>
+
+struct tf_worker_service {
+    int link_fd; /* base/link.h; 0: there is no such service */
+    int wake_fd; /* written to wake it */
+};
 
 struct tf_worker_config {
     const char *root;
@@ -23,6 +29,8 @@ struct tf_worker_config {
     int log_fd;                 /* ring (base/ring.h) of the log service; 0: none, what it would get goes to stderr */
     int running_fd;             /* memfds (h2o-handler/shared.h); 0: none. The second cannot be written to */
     int quarantine_fd;
+    int call_wake_fd;           /* eventfd by which services wake this worker; 0: no services */
+    struct tf_worker_service services[TF_SERVICE_COUNT];
 };
 
 /* Serves until stop_fd says stop and what was in flight is answered (bounded by limits.stop_ms). */

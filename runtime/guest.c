@@ -158,6 +158,9 @@ enum tf_outcome tf_guest_resume(struct tf_guest *guest)
             freeze(guest);
             break;
         case TF_SWITCH_PARKED:
+            /* Before it is over its budget it may park as often as it likes. */
+            if (tf_ticks_to_ns(guest->cpu_ticks) >= limits->cpu_ms * TF_NS_PER_MS)
+                return end(guest, TF_OUTCOME_CPU_OVER);
             guest->state = TF_GUEST_PARKED;
             return TF_OUTCOME_PARKED;
         case TF_SWITCH_PREEMPTED:
@@ -220,6 +223,11 @@ const char *tf_trap_name(enum tf_trap trap)
 const char *tf_guest_trap_detail(const struct tf_guest *guest)
 {
     return guest->trap_detail;
+}
+
+uint64_t tf_guest_started_ns(const struct tf_guest *guest)
+{
+    return guest->started_ns;
 }
 
 uint64_t tf_guest_cpu_ns(const struct tf_guest *guest)

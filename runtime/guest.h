@@ -62,10 +62,22 @@ uint32_t tf_guest_allocate(struct tf_guest *guest, uint32_t bytes);
 /* Gives a line to the runtime's log function, bounded by limits.log_bytes per request. */
 void tf_guest_log(struct tf_guest *guest, const char *kind, struct tf_text text);
 
-/* Gives the thread back to the event loop until tf_guest_wake. */
+/* Gives the thread back to the event loop until tf_guest_wake (runtime.h). A world uses tf_guest_await. */
 void tf_guest_park(struct tf_guest *guest);
-/* From the event loop: the guest may be resumed. */
-void tf_guest_wake(struct tf_guest *guest);
+
+/* ---- services (terrafirma/services.h): what a world asks of other processes, and waiting ---- */
+
+/* Begins a call. 0: there is no such service here, or a limit is reached. */
+uint64_t tf_guest_submit(struct tf_guest *guest, enum tf_service service, uint32_t kind,
+                         const struct tf_service_part *parts, size_t part_count);
+/* What has become of a call; its bytes stay until tf_guest_release or the end of the request. */
+struct tf_service_answer tf_guest_answer(struct tf_guest *guest, uint64_t ticket);
+/* Ends a call, in whatever state it is. */
+void tf_guest_release(struct tf_guest *guest, uint64_t ticket);
+/* Parks the guest until one of the calls is over or the time has come (CLOCK_MONOTONIC; UINT64_MAX: no time), and
+ * returns the index of the first that is over, or `count`. Does not park where that is so already; nor in a runtime
+ * without services, where nothing would ever wake it: then `count`. With count 0 it is a timer. */
+size_t tf_guest_await(struct tf_guest *guest, const uint64_t *tickets, size_t count, uint64_t until_ns);
 
 /* tf_abi_host.memory_grow: at most the module's maximum and limits.memory_pages. */
 uint32_t tf_guest_memory_grow(void *header, uint32_t delta_pages);

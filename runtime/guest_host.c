@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 /* Generated code has made sure of it already, so that no host function begins on a full stack; a fake guest of a test
@@ -127,6 +128,54 @@ void tf_guest_wake(struct tf_guest *guest)
 {
     assert(guest->state == TF_GUEST_PARKED);
     guest->state = TF_GUEST_READY;
+}
+
+/* ---- services ---- */
+
+static const struct tf_services *services_of(const struct tf_guest *guest)
+{
+    return guest->slot->runtime->config.services;
+}
+
+uint64_t tf_guest_submit(struct tf_guest *guest, enum tf_service service, uint32_t kind,
+                         const struct tf_service_part *parts, size_t part_count)
+{
+    const struct tf_services *const services = services_of(guest);
+    if (services == NULL)
+        return 0;
+    return services->submit(services->context, guest, service, kind, parts, part_count);
+}
+
+struct tf_service_answer tf_guest_answer(struct tf_guest *guest, uint64_t ticket)
+{
+    const struct tf_services *const services = services_of(guest);
+    if (services == NULL)
+        return (struct tf_service_answer){.status = TF_SERVICE_GONE};
+    return services->look(services->context, guest, ticket);
+}
+
+void tf_guest_release(struct tf_guest *guest, uint64_t ticket)
+{
+    const struct tf_services *const services = services_of(guest);
+    if (services != NULL)
+        services->release(services->context, guest, ticket);
+}
+
+size_t tf_guest_await(struct tf_guest *guest, const uint64_t *tickets, size_t count, uint64_t until_ns)
+{
+    const struct tf_services *const services = services_of(guest);
+    if (services == NULL)
+        return count;
+    for (;;) {
+        for (size_t i = 0; i < count; i++) {
+            if (services->look(services->context, guest, tickets[i]).status != TF_SERVICE_PENDING)
+                return i;
+        }
+        if (until_ns != UINT64_MAX && tf_clock_ns() >= until_ns)
+            return count;
+        services->arm(services->context, guest, until_ns);
+        tf_guest_park(guest);
+    }
 }
 
 /* The row behind memory.grow (abi.h): not a world's function, every module may call it. */

@@ -22,6 +22,7 @@
 #include <terrafirma/abi.h>
 #include <terrafirma/error.h>
 #include <terrafirma/limits.h>
+#include <terrafirma/services.h>
 
 struct tf_runtime;
 struct tf_function;
@@ -66,6 +67,7 @@ struct tf_runtime_config {
     tf_log_fn log;            /* may be NULL */
     void *log_context;
     uint32_t slice_us;        /* of one turn of a guest, microseconds; 0: 1000 */
+    const struct tf_services *services; /* NULL: none; must outlive the runtime */
 };
 
 /* Reserves the address space, installs the signal handlers (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGURG for the tick) on
@@ -130,6 +132,10 @@ const void *tf_guest_trap_address(const struct tf_guest *guest);
 const char *tf_trap_name(enum tf_trap trap);
 /* A host function's reason, or NULL. Static storage. */
 const char *tf_guest_trap_detail(const struct tf_guest *guest);
+/* When it was started, CLOCK_MONOTONIC. */
+uint64_t tf_guest_started_ns(const struct tf_guest *guest);
+/* From the caller of tf_guest_resume, after PARKED: the guest may be resumed. */
+void tf_guest_wake(struct tf_guest *guest);
 /* CPU time used so far, from the timestamp counter, ns. */
 uint64_t tf_guest_cpu_ns(const struct tf_guest *guest);
 void *tf_guest_context(const struct tf_guest *guest);

@@ -54,6 +54,13 @@
     X(response_headers,           100, 0,          1000,  "entries",  "response header lines")                    \
     X(response_header_bytes,    65536, 0,       1048576,  "bytes",    "response header names and values together")\
     X(log_bytes,                65536, 0,      16777216,  "bytes",    "debug and panic text of one request")      \
+    /* what functions ask of services: outbound HTTP, DNS and the like */                                         \
+    X(request_calls,               64, 1,         10000,  "entries",  "calls of services that one request has under way, or keeps the answers of") \
+    X(request_call_bytes,    67108864, 65536, 4294967296, "bytes",    "what the calls of one request hold: messages not yet sent, answers") \
+    X(site_calls,                1024, 1,         32768,  "entries",  "calls of one site in one worker")          \
+    X(site_call_bytes,      268435456, 65536, 68719476736, "bytes",   "what the calls of one site hold in one worker") \
+    X(calls,                     8192, 1,         32768,  "entries",  "calls of one worker")                      \
+    X(call_bytes,          1073741824, 65536, 1099511627776, "bytes", "what the calls of one worker hold")        \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
     X(image_bytes,         2147483648, 134217728, 1099511627776, "bytes", "start images of the functions that one worker has loaded") \

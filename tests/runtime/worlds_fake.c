@@ -157,6 +157,49 @@ void tf_guest_log(struct tf_guest *guest, const char *kind, struct tf_text text)
     guest->log_lines++;
 }
 
+uint64_t tf_guest_submit(struct tf_guest *guest, enum tf_service service, uint32_t kind,
+                         const struct tf_service_part *parts, size_t part_count)
+{
+    if (guest->refuses_calls || guest->submitted == FAKE_CALLS)
+        return 0;
+    size_t length = 0;
+    guest->calls[guest->submitted].service = service;
+    guest->calls[guest->submitted].kind = kind;
+    for (size_t i = 0; i < part_count; i++) {
+        if (length + parts[i].length <= sizeof(guest->calls[0].message) && parts[i].length > 0)
+            memcpy(guest->calls[guest->submitted].message + length, parts[i].bytes, parts[i].length);
+        length += parts[i].length;
+    }
+    guest->calls[guest->submitted].length = length;
+    return ++guest->submitted;
+}
+
+struct tf_service_answer tf_guest_answer(struct tf_guest *guest, uint64_t ticket)
+{
+    assert(ticket >= 1 && ticket <= guest->submitted);
+    return guest->answers[ticket - 1];
+}
+
+void tf_guest_release(struct tf_guest *guest, uint64_t ticket)
+{
+    assert(ticket >= 1 && ticket <= guest->submitted);
+    guest->released++;
+}
+
+/* Nothing comes while it waits: what is pending is answered GONE, the last first. */
+size_t tf_guest_await(struct tf_guest *guest, const uint64_t *tickets, size_t count, uint64_t until_ns)
+{
+    (void)until_ns;
+    guest->waits++;
+    for (size_t i = 0; i < count; i++) {
+        if (guest->answers[tickets[i] - 1].status != TF_SERVICE_PENDING)
+            return i;
+    }
+    if (count > 0)
+        guest->answers[tickets[count - 1] - 1].status = TF_SERVICE_GONE;
+    return count > 0 ? count - 1 : 0;
+}
+
 uint32_t tf_guest_memory_grow(void *header, uint32_t delta_pages)
 {
     struct tf_guest *const guest = tf_guest_of(header);

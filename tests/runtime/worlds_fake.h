@@ -17,6 +17,7 @@
 #define FAKE_MEMORY_MOST (2u << 20)
 #define FAKE_HEAP 4096u
 #define FAKE_LOG_LINES 8
+#define FAKE_CALLS 16
 
 struct tf_guest {
     struct tf_abi_header header;
@@ -36,6 +37,16 @@ struct tf_guest {
         size_t length;
     } log[FAKE_LOG_LINES];
     size_t log_lines;
+    /* Services. Each call gets the next ticket from 1; its answer is `answers[ticket - 1]`. */
+    uint64_t submitted;
+    struct {
+        uint32_t service, kind;
+        uint8_t message[1024];
+        size_t length;
+    } calls[FAKE_CALLS];
+    struct tf_service_answer answers[FAKE_CALLS];
+    bool refuses_calls;
+    uint32_t released, waits;
     jmp_buf on_trap;
     enum tf_trap trap;
 };
