@@ -38,7 +38,7 @@ int tf_guest_start(struct tf_function *function, const struct tf_request *reques
     if (function->guest_count >= function->runtime->config.limits.function_concurrency)
         return tf_error_set(error, TF_ERR_LIMIT, "%u requests of this function run already "
                             "(limits.function_concurrency)", function->guest_count);
-    struct tf_error local = {0};
+    struct tf_error local; /* large: not zeroed for every request */
     struct tf_slot *const slot = tf_slot_acquire(function, &local);
     if (slot == NULL)
         return tf_error_set(error, local.code, "%s", local.text);
@@ -53,7 +53,7 @@ int tf_guest_start(struct tf_function *function, const struct tf_request *reques
     guest->trap_address = NULL;
     guest->trap_detail = NULL;
     guest->cpu_ticks = 0;
-    guest->started_ns = tf_clock_ns();
+    guest->started_ticks = tf_ticks();
     guest->request = request;
     guest->context = context;
     guest->terrarium = function->terrarium;
@@ -74,7 +74,7 @@ void tf_guest_restart(struct tf_guest *guest)
     guest->trap_address = NULL;
     guest->trap_detail = NULL;
     guest->cpu_ticks = 0;
-    guest->started_ns = tf_clock_ns();
+    guest->started_ticks = tf_ticks();
     prepare_stack(guest);
 }
 
@@ -169,7 +169,7 @@ enum tf_outcome tf_guest_resume(struct tf_guest *guest)
         }
         if (tf_ticks_to_ns(guest->cpu_ticks) >= limits->cpu_ms * TF_NS_PER_MS)
             return end(guest, TF_OUTCOME_CPU_OVER);
-        if (tf_clock_ns() - guest->started_ns >= limits->wall_ms * TF_NS_PER_MS)
+        if (tf_ticks_to_ns(tf_ticks() - guest->started_ticks) >= limits->wall_ms * TF_NS_PER_MS)
             return end(guest, TF_OUTCOME_WALL_OVER);
         guest->state = TF_GUEST_READY;
         if (guest->reason == TF_SWITCH_PREEMPTED)

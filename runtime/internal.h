@@ -73,7 +73,7 @@ struct tf_guest {
     const void *trap_address;
     const char *trap_detail;
     uint64_t cpu_ticks; /* timestamp counter ticks used before the running turn */
-    uint64_t started_ns;
+    uint64_t started_ticks;
     const struct tf_request *request;
     void *context;
     struct tf_arena arena;
@@ -94,7 +94,9 @@ struct tf_slot {
     uint32_t generation;     /* of the function's snapshot that it is bound to */
     uint64_t accessible_bytes; /* of the linear memory, from 0 */
     uint64_t mapped_image_bytes; /* of `memory`, backed by the function's image */
+    struct tf_abi_memory *memory_info; /* in the instance; NULL: the module has no memory */
     struct tf_runs dirty;    /* pages that may be written without a fault and are copied back */
+    bool dirty_is_new;       /* pages joined `dirty` since the function learned of it */
     bool dirty_overflow;     /* everything is writable: drop all pages at the end */
     uint32_t requests;       /* since the dirty set was last forgotten */
     uintptr_t last_fault;    /* the page that faulted last, and how often in a row: */
@@ -181,7 +183,12 @@ int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_e
 void tf_slot_reset_instance(struct tf_slot *slot);
 /* memory.grow. Old size in pages, or UINT32_MAX. */
 uint32_t tf_slot_grow(struct tf_slot *slot, uint32_t delta_pages);
-struct tf_abi_memory *tf_slot_memory(const struct tf_slot *slot); /* NULL: the module has none */
+
+/* NULL: the module has none. */
+static inline struct tf_abi_memory *tf_slot_memory(const struct tf_slot *slot)
+{
+    return slot->memory_info;
+}
 
 /* ---- protect.c ---- */
 int tf_protect_open(struct tf_runtime *runtime);

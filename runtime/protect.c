@@ -115,6 +115,7 @@ bool tf_protect_resolve(struct tf_slot *slot, uintptr_t address)
         return false; /* opening it does not help, as when memory ran out */
     uint32_t const most = slot->runtime->uffd >= 0 ? TF_RUNS_MAX - 1 : MPROTECT_RUNS_MAX;
     bool const joined = tf_runs_add(&slot->dirty, page, page + 1, most);
+    slot->dirty_is_new = true;
     slot->runtime->counters.pages_learned++;
     if (slot->dirty.pages > TF_DIRTY_PAGES_MAX) {
         slot->dirty_overflow = true;

@@ -13,12 +13,6 @@
 
 #include "base/error.h"
 
-struct tf_abi_memory *tf_slot_memory(const struct tf_slot *slot)
-{
-    uint64_t const offset = slot->function->source.abi->memory_offset;
-    return offset == TF_ABI_NO_OFFSET ? NULL : (struct tf_abi_memory *)(slot->instance + offset);
-}
-
 /* Stack and host area, once per slot: they stay for life. */
 static int open_host_area(struct tf_slot *slot)
 {
@@ -97,7 +91,11 @@ int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_e
     }
     slot->function = function;
     slot->generation = function->generation;
+    uint64_t const memory_offset = function->source.abi->memory_offset;
+    slot->memory_info =
+        memory_offset == TF_ABI_NO_OFFSET ? NULL : (struct tf_abi_memory *)(slot->instance + memory_offset);
     slot->dirty_overflow = false;
+    slot->dirty_is_new = false;
     slot->requests = 0;
     slot->same_faults = 0;
     open_learned(slot);
@@ -193,8 +191,10 @@ static int reset_memory(struct tf_slot *slot)
 void tf_slot_release(struct tf_slot *slot)
 {
     struct tf_function *const function = slot->function;
-    if (slot->dirty.count > 0 && !slot->dirty_overflow)
+    if (slot->dirty_is_new && !slot->dirty_overflow) {
         function->learned = slot->dirty;
+        slot->dirty_is_new = false;
+    }
     if (slot->generation != function->generation || reset_memory(slot) != 0) {
         tf_slot_unbind(slot);
         return;

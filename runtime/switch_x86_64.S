@@ -37,12 +37,20 @@ tf_switch:
         stmxcsr (%rsp)
         fnstcw  4(%rsp)
         movq    %rsp, (%rdi)
+        /* Both control words are mostly the same on either side, and loading them is slow. */
+        movl    (%rsp), %eax
+        movzwl  4(%rsp), %ecx
         movq    %rsi, %rsp
+        cmpl    (%rsp), %eax
+        jne     tf_switch_arrive
+        cmpw    4(%rsp), %cx
+        je      .Lregisters
         .globl  tf_switch_arrive
         .hidden tf_switch_arrive
 tf_switch_arrive:
         ldmxcsr (%rsp)
         fldcw   4(%rsp)
+.Lregisters:
         addq    $8, %rsp
         .cfi_adjust_cfa_offset -8
         popq    %r15

@@ -46,19 +46,34 @@ uint64_t tf_xsave_bytes;
 /* Nanoseconds per timestamp counter tick, in 2^-32. */
 static uint64_t ns_per_tick;
 
+/* The clock and the counter at one moment: of some tries the one that took least, because the thread may lose its core
+ * between the two. */
+static uint64_t read_both(uint64_t *ret_ticks)
+{
+    uint64_t least = UINT64_MAX, ns = 0;
+    for (int i = 0; i < 8; i++) {
+        uint64_t const before = tf_ticks(), now_ns = tf_clock_ns(), after = tf_ticks();
+        if (after - before < least) {
+            least = after - before;
+            ns = now_ns;
+            *ret_ticks = before + least / 2;
+        }
+    }
+    return ns;
+}
+
 static void calibrate_once(void)
 {
     unsigned a, b, c, d;
     if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
         b = 576;
     tf_xsave_bytes = b + 64;
-    uint64_t const start_ns = tf_clock_ns(), start = tf_ticks();
-    uint64_t now_ns;
-    do
-        now_ns = tf_clock_ns();
-    while (now_ns - start_ns < 2 * TF_NS_PER_MS);
-    uint64_t const ticks = tf_ticks() - start;
-    ns_per_tick = ticks > 0 ? ((now_ns - start_ns) << 32) / ticks : 1ull << 32;
+    uint64_t start, end;
+    uint64_t const start_ns = read_both(&start);
+    while (tf_clock_ns() - start_ns < 2 * TF_NS_PER_MS)
+        ;
+    uint64_t const end_ns = read_both(&end);
+    ns_per_tick = end > start ? ((end_ns - start_ns) << 32) / (end - start) : 1ull << 32;
 }
 
 void tf_ticks_calibrate(void)

@@ -22,19 +22,18 @@
 #define HEADER_TEXT_INITIAL 1024u
 
 /* The characters of a token (RFC 9110, 5.6.2). */
-static bool is_token_byte(uint8_t byte)
-{
-    if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9'))
-        return true;
-    return byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL;
-}
+static const bool is_token_byte[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true, ['#'] = true, ['$'] = true,
+    ['%'] = true,         ['&'] = true,         ['\''] = true,        ['*'] = true, ['+'] = true, ['-'] = true,
+    ['.'] = true,         ['^'] = true,         ['_'] = true,         ['`'] = true, ['|'] = true, ['~'] = true,
+};
 
 static bool is_name(struct tf_text name)
 {
     if (name.length == 0)
         return false;
     for (size_t i = 0; i < name.length; i++) {
-        if (!is_token_byte((uint8_t)name.bytes[i]))
+        if (!is_token_byte[(uint8_t)name.bytes[i]])
             return false;
     }
     return true;
