@@ -74,6 +74,7 @@ struct tf_guest {
     const char *trap_detail;
     uint64_t cpu_ticks; /* timestamp counter ticks used before the running turn */
     uint64_t started_ticks;
+    uint64_t started_ns; /* 0: nobody asked yet */
     const struct tf_request *request;
     void *context;
     struct tf_arena arena;
