@@ -85,6 +85,8 @@ const char *tf_error_name(int code)
         return "busy";
     case TF_ERR_CHANGED:
         return "changed";
+    case TF_ERR_CANCELLED:
+        return "cancelled";
     }
     return "unknown";
 }

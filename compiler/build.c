@@ -1,11 +1,13 @@
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "compiler/elf_audit.h"
 #include "compiler/internal.h"
+#include "compiler/plan.h"
 #include <terrafirma/abi.h>
 #include <terrafirma/worlds.h>
 
@@ -13,36 +15,47 @@
 
 /* ---- after the judge ---- */
 
-/* Key: the tools and flags, the canonical module, the memory image (active data is in it, and nowhere else), the text
- * that we put around generated C, and what the manifest takes from the record. All is hashed as it was read here, and
- * the second child is given the same bytes. The text is made again by it: what the first child says of that only makes
- * another key. */
-static int make_key(const struct tf_compiler *compiler, struct tf_process *process, struct tf_build *build,
-                    struct tf_buffer *canonical, struct tf_error *error)
+/* Key: the tools and flags of a tier, the number of parts, the canonical module, the memory image (active data is in
+ * it, and nowhere else), the text that we put around generated C, and what the manifest takes from the record. All is
+ * hashed as it was read here, and the second child is given the same bytes. The text is made again by it: what the first
+ * child says of that only makes another key. */
+static void make_key(const struct tf_compiler *compiler, const struct tf_build *build, const struct tf_buffer *shim,
+                     enum tf_tier tier, struct tf_build_judgement *judgement)
 {
-    struct tf_manifest *const manifest = &build->manifest;
+    const struct tf_manifest *const manifest = &build->manifest;
     uint64_t const numbers[] = {manifest->world, manifest->flags, manifest->memory_pages_min,
-                                manifest->memory_pages_max};
-    struct tf_buffer shim;
+                                manifest->memory_pages_max, judgement->plan[tier].parts};
     uint8_t digest[TF_HASH_BYTES];
+    struct tf_hash *const hash = tf_hash_create();
+    tf_hash_field(hash, compiler->fingerprint[tier], sizeof(compiler->fingerprint[tier]));
+    tf_hash_field(hash, numbers, sizeof(numbers));
+    tf_hash_field(hash, manifest->rows, sizeof(manifest->rows));
+    tf_hash_field(hash, judgement->canonical.bytes, judgement->canonical.length);
+    tf_hash_field(hash, build->image.bytes, build->image.length);
+    tf_hash_field(hash, shim->bytes, shim->length);
+    tf_hash_finish(hash, digest);
+    tf_hash_hex(digest, judgement->key[tier]);
+}
+
+static int make_keys(const struct tf_compiler *compiler, struct tf_process *process, struct tf_build *build,
+                     struct tf_build_judgement *judgement, struct tf_error *error)
+{
+    struct tf_buffer shim;
     tf_buffer_init(&shim, compiler->job.limits.build_file_bytes);
-    int code = tf_process_product(process, TF_JOB_FD_CANONICAL, canonical, error);
+    int code = tf_process_product(process, TF_JOB_FD_CANONICAL, &judgement->canonical, error);
     if (code == 0)
         code = tf_process_product(process, TF_JOB_FD_SHIM, &shim, error);
-    if (code == 0) {
-        struct tf_hash *const hash = tf_hash_create();
-        tf_hash_field(hash, compiler->fingerprint, sizeof(compiler->fingerprint));
-        tf_hash_field(hash, numbers, sizeof(numbers));
-        tf_hash_field(hash, manifest->rows, sizeof(manifest->rows));
-        tf_hash_field(hash, canonical->bytes, canonical->length);
-        tf_hash_field(hash, build->image.bytes, build->image.length);
-        tf_hash_field(hash, shim.bytes, shim.length);
-        tf_hash_finish(hash, digest);
-        tf_hash_hex(digest, manifest->key);
-        manifest->canonical_bytes = canonical->length;
-    }
+    for (int tier = 0; code == 0 && tier < TF_TIER_COUNT; tier++)
+        make_key(compiler, build, &shim, (enum tf_tier)tier, judgement);
+    build->manifest.canonical_bytes = judgement->canonical.length;
     tf_buffer_dispose(&shim);
     return code;
+}
+
+static uint32_t core_count(void)
+{
+    long const cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (uint32_t)cores : 1;
 }
 
 static bool is_sane(const struct tf_compiler *compiler, const struct tf_record *record)
@@ -53,9 +66,33 @@ static bool is_sane(const struct tf_compiler *compiler, const struct tf_record *
            record->memory_pages_min <= compiler->job.limits.memory_pages && record->memory_pages_max <= 65536;
 }
 
-int tf_build_judged(const struct tf_compiler *compiler, struct tf_process *process, const struct tf_record *record,
-                    struct tf_build *build, struct tf_buffer *canonical, struct tf_error *error)
+static void make_plans(const struct tf_compiler *compiler, const struct tf_record *record,
+                       struct tf_build_judgement *judgement)
 {
+    struct tf_plan_size const size = {record->code_bytes, record->function_bytes_max};
+    for (int tier = 0; tier < TF_TIER_COUNT; tier++) {
+        uint32_t const parts = compiler->parts != 0 ? compiler->parts : tf_plan_parts((enum tf_tier)tier, &size);
+        judgement->plan[tier] = (struct tf_job_plan){
+            .tier = (uint32_t)tier, .parts = parts, .parallel = tf_plan_parallel(&size, parts, core_count())};
+    }
+    judgement->first = tf_plan_first_tier(&compiler->job, &size);
+}
+
+void tf_build_set_tier(const struct tf_compiler *compiler, const struct tf_build_judgement *judgement,
+                       enum tf_tier tier, struct tf_build *build)
+{
+    struct tf_manifest *const manifest = &build->manifest;
+    build->tier = tier;
+    manifest->flags = judgement->judged.flags | (tier == TF_TIER_FAST ? TF_ABI_FAST_TIER : 0);
+    memcpy(manifest->key, judgement->key[tier], sizeof(manifest->key));
+    memcpy(manifest->toolchain, compiler->toolchain[tier], sizeof(manifest->toolchain));
+}
+
+int tf_build_judged(const struct tf_compiler *compiler, struct tf_process *process, const struct tf_record *record,
+                    struct tf_build *build, struct tf_build_judgement *ret_judgement, struct tf_error *error)
+{
+    *ret_judgement = (struct tf_build_judgement){.deadline_ns = process->deadline_ns};
+    tf_buffer_init(&ret_judgement->canonical, compiler->job.limits.build_file_bytes);
     struct tf_manifest *const manifest = &build->manifest;
     uint8_t digest[TF_HASH_BYTES];
     uint64_t const began = tf_clock_ns();
@@ -68,7 +105,6 @@ int tf_build_judged(const struct tf_compiler *compiler, struct tf_process *proce
                                      .memory_pages_min = record->memory_pages_min,
                                      .memory_pages_max = record->memory_pages_max};
     memcpy(manifest->rows, record->rows, sizeof(manifest->rows));
-    memcpy(manifest->toolchain, compiler->toolchain, sizeof(manifest->toolchain));
     tf_buffer_init(&build->image, record->memory_pages_min * TF_WASM_PAGE_BYTES);
     int code = tf_process_product(process, TF_JOB_FD_IMAGE, &build->image, error);
     if (code != 0)
@@ -80,7 +116,9 @@ int tf_build_judged(const struct tf_compiler *compiler, struct tf_process *proce
         tf_hash_bytes(build->image.bytes, build->image.length, digest);
         tf_hash_hex(digest, manifest->image_sha256);
     }
-    code = make_key(compiler, process, build, canonical, error);
+    ret_judgement->judged = (struct tf_judged){record->world, record->flags, build->image.length};
+    make_plans(compiler, record, ret_judgement);
+    code = make_keys(compiler, process, build, ret_judgement, error);
     build->stage_ns[TF_STAGE_JUDGE] = record->stage_ns[TF_STAGE_JUDGE];
     build->stage_ns[TF_STAGE_IMAGE] = tf_clock_ns() - began;
     return code;
@@ -175,19 +213,29 @@ static int collect(const struct tf_compiler *compiler, struct tf_process *proces
     return 0;
 }
 
-int tf_build_make(const struct tf_compiler *compiler, const struct tf_buffer *canonical, uint64_t deadline_ns,
-                  struct tf_build *build, struct tf_error *error)
+int tf_build_make(const struct tf_compiler *compiler, const struct tf_build_judgement *judgement,
+                  const struct tf_build_request *request, struct tf_build *build, struct tf_error *error)
 {
-    struct tf_judged const judged = {build->manifest.world, build->manifest.flags, build->image.length};
+    struct tf_judged const judged = {judgement->judged.world, build->manifest.flags, judgement->judged.image_bytes};
+    struct tf_process_config config = {.kind = TF_JOB_BUILD,
+                                       .source = judgement->canonical.bytes,
+                                       .source_bytes = judgement->canonical.length,
+                                       .judged = &judged,
+                                       .plan = judgement->plan[build->tier],
+                                       .is_background = request->is_background,
+                                       .cancel_fd = request->cancel_fd};
     struct tf_process process;
     struct tf_record record;
-    int code = tf_process_start(compiler, TF_JOB_BUILD, &judged, canonical->bytes, canonical->length, &process, error);
+    if (request->is_background)
+        config.plan.parallel = 1;
+    int code = tf_process_start_config(compiler, &config, &process, error);
     if (code != 0)
         return code;
-    process.deadline_ns = deadline_ns;
+    process.deadline_ns = judgement->deadline_ns;
     code = tf_process_receive(&process, TF_RECORD_DONE, &record, error);
     if (code == 0)
         code = collect(compiler, &process, &record, build, error);
+    build->cpu_ns = process.cpu_ns;
     tf_process_end(&process);
     return code;
 }
@@ -211,19 +259,78 @@ static int check_source(const struct tf_compiler *compiler, size_t source_bytes,
 }
 
 /* The first child, from its start to its end. */
-static int judge(struct tf_compiler *compiler, const uint8_t *source, size_t source_bytes, struct tf_build *build,
-                 struct tf_buffer *canonical, uint64_t *ret_deadline_ns, struct tf_error *error)
+static int judge(const struct tf_compiler *compiler, const struct tf_build_request *request, struct tf_build *build,
+                 struct tf_build_judgement *judgement, struct tf_error *error)
 {
+    struct tf_process_config const config = {.kind = TF_JOB_JUDGE,
+                                             .source = request->source,
+                                             .source_bytes = request->source_bytes,
+                                             .is_background = request->is_background,
+                                             .cancel_fd = request->cancel_fd};
     struct tf_process process;
     struct tf_record record;
-    int code = tf_process_start(compiler, TF_JOB_JUDGE, NULL, source, source_bytes, &process, error);
+    int code = tf_process_start_config(compiler, &config, &process, error);
     if (code != 0)
         return code;
     code = tf_process_receive(&process, TF_RECORD_JUDGED, &record, error);
     if (code == 0)
-        code = tf_build_judged(compiler, &process, &record, build, canonical, error);
-    *ret_deadline_ns = process.deadline_ns;
+        code = tf_build_judged(compiler, &process, &record, build, judgement, error);
     tf_process_end(&process);
+    return code;
+}
+
+static bool is_known(const struct tf_build_request *request, const char *key)
+{
+    return request->is_known != NULL && request->is_known(request->context, key);
+}
+
+static enum tf_tier choose_tier(const struct tf_compiler *compiler, const struct tf_build_request *request,
+                                const struct tf_build_judgement *judgement)
+{
+    enum tf_tier const wanted = request->aim == TF_BUILD_FAST ? TF_TIER_FAST : TF_TIER_OPTIMISED;
+    enum tf_tier const other = request->aim == TF_BUILD_FAST ? TF_TIER_OPTIMISED : TF_TIER_FAST;
+    if (request->aim != TF_BUILD_FIRST)
+        return tf_compiler_has_tier(compiler, wanted) ? wanted : other;
+    /* What is there already is live soonest. */
+    if (judgement->first == TF_TIER_FAST && tf_compiler_has_tier(compiler, TF_TIER_OPTIMISED) &&
+        is_known(request, judgement->key[TF_TIER_OPTIMISED]))
+        return TF_TIER_OPTIMISED;
+    return judgement->first;
+}
+
+static int run_build(const struct tf_compiler *compiler, const struct tf_build_request *request,
+                     struct tf_build *build, struct tf_error *error)
+{
+    struct tf_build_judgement judgement = {0};
+    int code = judge(compiler, request, build, &judgement, error);
+    if (code == 0) {
+        tf_build_set_tier(compiler, &judgement, choose_tier(compiler, request, &judgement), build);
+        build->known = is_known(request, build->manifest.key);
+    }
+    if (code == 0 && !build->known)
+        code = tf_build_make(compiler, &judgement, request, build, error);
+    else
+        tf_buffer_dispose(&build->image);
+    tf_buffer_dispose(&judgement.canonical);
+    return code;
+}
+
+int tf_compiler_build_request(struct tf_compiler *compiler, const struct tf_build_request *request,
+                              struct tf_build *ret_build, struct tf_error *error)
+{
+    uint64_t const began = tf_clock_ns();
+    struct tf_build build = {0};
+    int code = check_source(compiler, request->source_bytes, error);
+    if (code == 0)
+        code = run_build(compiler, request, &build, error);
+    if (build.cpu_ns == 0)
+        build.cpu_ns = tf_clock_ns() - began;
+    if (code != 0) {
+        struct tf_build const left = {.tier = build.tier, .cpu_ns = build.cpu_ns};
+        tf_build_dispose(&build);
+        build = left;
+    }
+    *ret_build = build;
     return code;
 }
 
@@ -231,24 +338,11 @@ int tf_compiler_build(struct tf_compiler *compiler, const uint8_t *source, size_
                       tf_build_is_known_fn is_known, void *context, struct tf_build *ret_build,
                       struct tf_error *error)
 {
-    struct tf_build build = {0};
-    struct tf_buffer canonical;
-    uint64_t deadline_ns;
-    int code = check_source(compiler, source_bytes, error);
-    if (code != 0)
-        return code;
-    tf_buffer_init(&canonical, compiler->job.limits.build_file_bytes);
-    code = judge(compiler, source, source_bytes, &build, &canonical, &deadline_ns, error);
-    if (code == 0 && is_known != NULL && is_known(context, build.manifest.key)) {
-        build.known = true;
-        tf_buffer_dispose(&build.image);
-    } else if (code == 0) {
-        code = tf_build_make(compiler, &canonical, deadline_ns, &build, error);
-    }
-    tf_buffer_dispose(&canonical);
-    if (code != 0)
-        tf_build_dispose(&build);
-    else
+    struct tf_build_request const request = {
+        .source = source, .source_bytes = source_bytes, .is_known = is_known, .context = context};
+    struct tf_build build;
+    int const code = tf_compiler_build_request(compiler, &request, &build, error);
+    if (code == 0)
         *ret_build = build;
     return code;
 }

@@ -47,7 +47,8 @@ int tf_child_open_job(struct tf_child *child)
         return tf_error_system(&child->error, "mapping the job");
     const struct tf_job *const job = (const void *)bytes;
     if (job->magic != TF_JOB_MAGIC || job->source_bytes != (uint64_t)st.st_size - sizeof(*job) ||
-        memchr(job->cc, 0, sizeof(job->cc)) == NULL)
+        memchr(job->cc[TF_TIER_OPTIMISED], 0, TF_JOB_CC_BYTES) == NULL ||
+        memchr(job->cc[TF_TIER_FAST], 0, TF_JOB_CC_BYTES) == NULL)
         return tf_error_set(&child->error, TF_ERR_USAGE,
                             "terrafirma-compiler is of another build than the terrafirma that started it");
     child->job = job;

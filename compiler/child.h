@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buffer.h"
 #include "compiler/job.h"
@@ -18,6 +19,12 @@ struct tf_child {
     const uint8_t *source;
     struct tf_record record; /* of what is known so far */
     struct tf_error error;
+    uint64_t tools_cpu_ns;   /* of all tools so far */
+};
+
+/* The text around generated C (compiler/shim.h). */
+struct tf_child_shim {
+    struct tf_buffer before, between, after;
 };
 
 /* ---- child.c ---- */
@@ -43,14 +50,36 @@ struct tf_tool_end {
     int status;      /* of wait(2) */
     uint64_t cpu_ns; /* of the tool and its children */
 };
-/* Runs a program to its end with output and errors in the file `log`. Errors: SYSTEM, TOOLCHAIN (cannot be started). */
-int tf_child_run(const char *const *arguments, const char *log, struct tf_tool_end *ret_end, struct tf_error *error);
-/* As above; an unsuccessful end is an error: LIMIT (frame, memory, file size), TIMEOUT (CPU), TOOLCHAIN (first
- * complaint). `what` names the tool for people. */
-int tf_child_run_tool(const struct tf_child *child, const char *const *arguments, const char *what,
-                      struct tf_error *error);
-/* wasm2c on `module` to m.c and m.h. */
-void tf_child_wasm2c_arguments(const char *module, const char *const **ret_arguments);
+/* Starts a program with output and errors in the file `log`. Errors: TOOLCHAIN. */
+int tf_child_start(const char *const *arguments, const char *log, pid_t *ret_pid, struct tf_error *error);
+/* Waits for one of the programs that were started; -1: any. Errors: SYSTEM. */
+int tf_child_wait(struct tf_child *child, pid_t pid, pid_t *ret_pid, struct tf_tool_end *ret_end,
+                  struct tf_error *error);
+/* Runs a program to its end. Errors: SYSTEM, TOOLCHAIN (cannot be started). */
+int tf_child_run(struct tf_child *child, const char *const *arguments, const char *log, struct tf_tool_end *ret_end,
+                 struct tf_error *error);
+/* An unsuccessful end is an error: LIMIT (frame, memory, file size), TIMEOUT (CPU), TOOLCHAIN (first complaint in
+ * `log`). `what` names the tool for people. */
+int tf_child_judge_end(const struct tf_child *child, const char *what, const char *log,
+                       const struct tf_tool_end *end, struct tf_error *error);
+/* Both at once. */
+int tf_child_run_tool(struct tf_child *child, const char *const *arguments, const char *what, struct tf_error *error);
+/* wasm2c on `module` to m.h and m.c; with more than one part to m.h, m-impl.h, m_0.c, m_1.c and so on. */
+void tf_child_wasm2c_arguments(const char *module, uint32_t parts, const char *const **ret_arguments);
+
+/* ---- child_units.c, child_data.c, child_compile.c: generated C → unit.so ---- */
+
+/* Checks what wasm2c wrote, and puts the translation units together: unit_<part>.c. Large data goes to data.s. Errors:
+ * AUDIT, TOOLCHAIN, LIMIT, SYSTEM. */
+int tf_child_write_units(struct tf_child *child, const struct tf_child_shim *shim, const struct tf_job_plan *plan,
+                         bool *ret_has_data);
+/* Takes large arrays of passive data out of `text`, in place: their bytes go to data.bin, their definitions to data.s,
+ * `declarations` gets what C has to know of them. Errors: AUDIT (not as wasm2c writes them), SYSTEM. */
+int tf_child_take_data(struct tf_buffer *text, struct tf_buffer *declarations, bool *ret_has_data,
+                       struct tf_error *error);
+/* Translates all parts, `plan->parallel` at once, and links them. Errors: those of tf_child_judge_end. */
+int tf_child_compile(struct tf_child *child, const struct tf_job_plan *plan, bool has_data);
+int tf_child_link(struct tf_child *child);
 
 /* ---- child_build.c, child_check.c ---- */
 

@@ -1,18 +1,13 @@
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "compiler/child.h"
 #include "compiler/embedded.h"
-#include "compiler/flags.h"
 #include "compiler/shim.h"
-#include "compiler/stock.h"
 #include "compiler/symbols.h"
-#include "compiler/text_audit.h"
 #include <terrafirma/abi.h>
 
 #define SHIM_BYTES_MAX (256u << 20)
@@ -23,7 +18,7 @@ struct build {
     struct tf_wasm_module *canonical; /* read back from `bytes`, or from the job */
     struct tf_buffer bytes, image;
     struct tf_judged judged;
-    struct tf_buffer before, between, after; /* the shim */
+    struct tf_child_shim shim;
     uint64_t stage_began;
 };
 
@@ -77,11 +72,11 @@ static int write_shim(struct build *build)
                                  .cpu_level = child->job->cpu_level,
                                  .is_strict = child->job->is_strict != 0,
                                  .is_test_world = child->job->is_test_world != 0};
-    int code = tf_shim_before(&shim, &build->before, &child->error);
+    int code = tf_shim_before(&shim, &build->shim.before, &child->error);
     if (code == 0)
-        code = tf_shim_between(&shim, &build->between, &child->error);
+        code = tf_shim_between(&shim, &build->shim.between, &child->error);
     if (code == 0)
-        code = tf_shim_after(&shim, &build->after, &child->error);
+        code = tf_shim_after(&shim, &build->shim.after, &child->error);
     return code;
 }
 
@@ -91,12 +86,13 @@ static int deliver_judged(struct build *build)
     int code = tf_child_deliver(TF_JOB_FD_CANONICAL, build->bytes.bytes, build->bytes.length, &child->error);
     if (code == 0)
         code = tf_child_deliver(TF_JOB_FD_IMAGE, build->image.bytes, build->image.length, &child->error);
-    const struct tf_buffer *const parts[] = {&build->before, &build->between, &build->after};
+    const struct tf_buffer *const parts[] = {&build->shim.before, &build->shim.between, &build->shim.after};
     for (size_t i = 0; code == 0 && i < 3; i++)
         code = tf_child_deliver(TF_JOB_FD_SHIM, parts[i]->bytes, parts[i]->length, &child->error);
     child->record.world = build->judged.world;
     child->record.flags = build->judged.flags;
     memcpy(child->record.rows, build->source->rows, sizeof(child->record.rows));
+    tf_wasm_measure_code(build->canonical, &child->record.code_bytes, &child->record.function_bytes_max);
     if (build->canonical->has_memory) {
         child->record.memory_pages_min = build->canonical->memory_min;
         child->record.memory_pages_max = build->canonical->memory_has_max ? build->canonical->memory_max : 65536;
@@ -106,57 +102,17 @@ static int deliver_judged(struct build *build)
 
 /* ---- wasm2c and the C compiler ---- */
 
-/* Checks what wasm2c wrote and puts the translation unit together. */
-static int write_unit(struct build *build, struct tf_buffer *header, struct tf_buffer *source)
-{
-    static const char includes[] = "#include \"m.h\"\n#include \"arithmetic.h\"\n#include \"mem.h\"\n"
-                                   "#include \"instance.h\"\n";
-    struct tf_child *const child = build->child;
-    struct tf_error *const error = &child->error;
-    size_t begin, end, body;
-    int code = tf_child_read(child, "m.h", header, error);
-    if (code == 0)
-        code = tf_child_read(child, "m.c", source, error);
-    if (code == 0)
-        code = tf_stock_header_middle(header->bytes, header->length, &begin, &end, error);
-    if (code == 0)
-        code = tf_text_audit(TF_TEXT_HEADER, header->bytes + begin, end - begin, error);
-    if (code == 0)
-        code = tf_stock_source_prelude(source->bytes, source->length, &body, error);
-    if (code == 0)
-        code = tf_text_audit(TF_TEXT_SOURCE, source->bytes + body, source->length - body, error);
-    if (code != 0)
-        return code;
-    int const fd = open("unit.c", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return tf_error_system(error, "unit.c");
-    const struct {
-        const void *bytes;
-        size_t length;
-    } parts[] = {{build->before.bytes, build->before.length},   {includes, sizeof(includes) - 1},
-                 {build->between.bytes, build->between.length}, {source->bytes + body, source->length - body},
-                 {"\n", 1},                                     {build->after.bytes, build->after.length}};
-    for (size_t i = 0; code == 0 && i < sizeof(parts) / sizeof(parts[0]); i++)
-        if (parts[i].length != 0)
-            code = tf_file_write_all(fd, parts[i].bytes, parts[i].length, error);
-    close(fd);
-    return code;
-}
-
-static int run_wasm2c(struct build *build)
+static int run_wasm2c(struct build *build, bool *ret_has_data)
 {
     struct tf_child *const child = build->child;
-    struct tf_buffer header = {0}, source = {0};
+    const struct tf_job_plan *const plan = &child->job->plan;
     const char *const *arguments;
-    tf_child_wasm2c_arguments("m.wasm", &arguments);
+    tf_child_wasm2c_arguments("m.wasm", plan->parts, &arguments);
     int code = tf_child_write("m.wasm", child->source, child->job->source_bytes, &child->error);
     if (code == 0)
         code = tf_child_run_tool(child, arguments, "wasm2c", &child->error);
-    if (code == 0)
-        code = write_unit(build, &header, &source);
-    tf_buffer_dispose(&header);
-    tf_buffer_dispose(&source);
-    return code;
+    unlink("m.wasm");
+    return code != 0 ? code : tf_child_write_units(child, &build->shim, plan, ret_has_data);
 }
 
 static int write_prelude(struct build *build)
@@ -171,18 +127,15 @@ static int write_prelude(struct build *build)
     return code;
 }
 
-static int compile_and_link(struct build *build)
+static int compile_and_link(struct build *build, bool has_data)
 {
     struct tf_child *const child = build->child;
     struct tf_buffer object = {0}, functions;
-    struct tf_flags flags;
-    tf_flags_compile(child->job, &flags);
-    int code = tf_child_run_tool(child, flags.list, "the C compiler", &child->error);
+    int code = tf_child_compile(child, &child->job->plan, has_data);
     if (code != 0)
         return code;
     end_stage(build, TF_STAGE_CC);
-    tf_flags_link(&flags);
-    code = tf_child_run_tool(child, flags.list, "the linker", &child->error);
+    code = tf_child_link(child);
     tf_buffer_init(&functions, SHIM_BYTES_MAX);
     if (code == 0)
         code = tf_child_read(child, "unit.so", &object, &child->error);
@@ -207,9 +160,9 @@ static void dispose(struct build *build)
     tf_wasm_destroy(&build->source);
     tf_buffer_dispose(&build->bytes);
     tf_buffer_dispose(&build->image);
-    tf_buffer_dispose(&build->before);
-    tf_buffer_dispose(&build->between);
-    tf_buffer_dispose(&build->after);
+    tf_buffer_dispose(&build->shim.before);
+    tf_buffer_dispose(&build->shim.between);
+    tf_buffer_dispose(&build->shim.after);
 }
 
 static void init(struct build *build, struct tf_child *child)
@@ -217,9 +170,9 @@ static void init(struct build *build, struct tf_child *child)
     *build = (struct build){.child = child, .stage_began = tf_clock_ns()};
     tf_buffer_init(&build->bytes, child->job->limits.build_file_bytes);
     tf_buffer_init(&build->image, child->job->limits.memory_pages * TF_WASM_PAGE_BYTES);
-    tf_buffer_init(&build->before, SHIM_BYTES_MAX);
-    tf_buffer_init(&build->between, SHIM_BYTES_MAX);
-    tf_buffer_init(&build->after, SHIM_BYTES_MAX);
+    tf_buffer_init(&build->shim.before, SHIM_BYTES_MAX);
+    tf_buffer_init(&build->shim.between, SHIM_BYTES_MAX);
+    tf_buffer_init(&build->shim.after, SHIM_BYTES_MAX);
 }
 
 int tf_child_judge(struct tf_child *child)
@@ -241,6 +194,7 @@ int tf_child_judge(struct tf_child *child)
 int tf_child_build(struct tf_child *child)
 {
     struct build build;
+    bool has_data = false;
     init(&build, child);
     build.judged = child->job->judged;
     int code = read_canonical(&build, child->source, child->job->source_bytes);
@@ -249,10 +203,10 @@ int tf_child_build(struct tf_child *child)
     if (code == 0)
         code = write_prelude(&build);
     if (code == 0)
-        code = run_wasm2c(&build);
+        code = run_wasm2c(&build, &has_data);
     end_stage(&build, TF_STAGE_WASM2C);
     if (code == 0)
-        code = compile_and_link(&build);
+        code = compile_and_link(&build, has_data);
     dispose(&build);
     return code;
 }

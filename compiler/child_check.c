@@ -20,15 +20,16 @@ static const char injection[] = "x */ __attribute__((constructor)) static void c
 
 /* ---- canaries: flaws of other versions of wasm2c ---- */
 
-static int run_wasm2c(const struct tf_buffer *module, const char *name, struct tf_tool_end *ret_end,
-                      struct tf_error *error)
+static int run_wasm2c(struct tf_child *child, const struct tf_buffer *module, const char *name,
+                      struct tf_tool_end *ret_end)
 {
     const char *const *arguments;
-    tf_child_wasm2c_arguments(name, &arguments);
+    struct tf_error *const error = &child->error;
+    tf_child_wasm2c_arguments(name, 1, &arguments);
     if (module->failed)
         return tf_error_set(error, TF_ERR_LIMIT, "canary module");
     int const code = tf_child_write(name, module->bytes, module->length, error);
-    return code != 0 ? code : tf_child_run(arguments, "canary.log", ret_end, error);
+    return code != 0 ? code : tf_child_run(child, arguments, "canary.log", ret_end, error);
 }
 
 static void put_name(struct tf_buffer *module, const char *name)
@@ -60,7 +61,7 @@ static int check_names(struct tf_child *child)
     tf_buffer_append(&module, (const uint8_t[]){7, (uint8_t)(4 + sizeof(injection) - 1), 1}, 3);
     put_name(&module, injection);
     tf_buffer_append(&module, (const uint8_t[]){0, 0}, 2);
-    int const code = run_wasm2c(&module, "names.wasm", &end, &child->error);
+    int const code = run_wasm2c(child, &module, "names.wasm", &end);
     tf_buffer_dispose(&module);
     if (code != 0)
         return code;
@@ -81,7 +82,7 @@ static int check_rejected(struct tf_child *child, const uint8_t *body, size_t bo
     tf_buffer_append(&module, (const uint8_t[]){3, 2, 1, 0}, 4);
     tf_buffer_append(&module, (const uint8_t[]){10, (uint8_t)(body_bytes + 2), 1, (uint8_t)body_bytes}, 4);
     tf_buffer_append(&module, body, body_bytes);
-    int const code = run_wasm2c(&module, "rejected.wasm", &end, &child->error);
+    int const code = run_wasm2c(child, &module, "rejected.wasm", &end);
     tf_buffer_dispose(&module);
     if (code != 0)
         return code;
@@ -105,11 +106,12 @@ static int check_canaries(struct tf_child *child)
 /* ---- the tools' identity ---- */
 
 /* The first line a tool prints, which must be short. */
-static int first_line(const char *const *arguments, char *line, size_t line_bytes, struct tf_error *error)
+static int first_line(struct tf_child *child, const char *const *arguments, char *line, size_t line_bytes)
 {
+    struct tf_error *const error = &child->error;
     struct tf_tool_end end;
     struct tf_buffer output;
-    int code = tf_child_run(arguments, "identity.log", &end, error);
+    int code = tf_child_run(child, arguments, "identity.log", &end, error);
     if (code != 0)
         return code;
     tf_buffer_init(&output, OUTPUT_BYTES_MAX);
@@ -144,35 +146,57 @@ static int hash_tool(struct tf_hash *hash, const char *path, struct tf_error *er
 }
 
 /* A part of gcc: a path, or a name that gcc itself would look up in PATH, which is /usr/bin here. */
-static int hash_part(struct tf_child *child, struct tf_hash *hash, const char *part)
+static int hash_part(struct tf_child *child, struct tf_hash *hash, const char *cc, const char *part)
 {
     char option[64], name[256], path[300];
-    const char *const arguments[] = {child->job->cc, option, NULL};
+    const char *const arguments[] = {cc, option, NULL};
     snprintf(option, sizeof(option), "-print-prog-name=%s", part);
-    int const code = first_line(arguments, name, sizeof(name), &child->error);
+    int const code = first_line(child, arguments, name, sizeof(name));
     if (code != 0)
         return code;
     snprintf(path, sizeof(path), "%s%s", name[0] == '/' ? "" : "/usr/bin/", name);
     return hash_tool(hash, path, &child->error);
 }
 
-static int identify_cc(struct tf_child *child, struct tf_hash *hash, char *version, size_t version_bytes)
+static int identify_cc(struct tf_child *child, struct tf_hash *hash, const char *cc, char *version,
+                       size_t version_bytes)
 {
-    bool const is_clang = tf_flags_is_clang(child->job->cc);
-    const char *const arguments[] = {child->job->cc, is_clang ? "-dumpversion" : "-dumpfullversion", NULL};
-    int code = first_line(arguments, version, version_bytes, &child->error);
+    bool const is_clang = tf_flags_is_clang(cc);
+    const char *const arguments[] = {cc, is_clang ? "-dumpversion" : "-dumpfullversion", NULL};
+    int code = first_line(child, arguments, version, version_bytes);
     if (code == 0)
-        code = hash_tool(hash, child->job->cc, &child->error);
+        code = hash_tool(hash, cc, &child->error);
     if (code == 0)
         tf_hash_field(hash, version, strlen(version));
     /* clang's work is done by libraries of some 100 MB, which its version stands for. */
     if (code == 0 && !is_clang)
-        code = hash_part(child, hash, "cc1");
+        code = hash_part(child, hash, cc, "cc1");
     if (code == 0 && !is_clang)
-        code = hash_part(child, hash, "as");
+        code = hash_part(child, hash, cc, "as");
+    /* For large data, whatever the compiler. */
+    if (code == 0)
+        code = hash_tool(hash, "/usr/bin/as", &child->error);
     if (code == 0)
         code = hash_tool(hash, "/usr/bin/ld", &child->error);
     return code;
+}
+
+/* The tools of one tier: their hash into the record, a line for people into the product. */
+static int identify_tier(struct tf_child *child, enum tf_tier tier, const char *wabt)
+{
+    const char *const compiler = child->job->cc[tier];
+    char version[64], text[256];
+    if (compiler[0] == 0)
+        return tf_child_deliver(TF_JOB_FD_TEXT, "\n", 1, &child->error);
+    struct tf_hash *const hash = tf_hash_create();
+    int code = hash_tool(hash, TF_SANDBOX_WABT "/bin/wasm2c", &child->error);
+    if (code == 0)
+        code = identify_cc(child, hash, compiler, version, sizeof(version));
+    tf_hash_finish(hash, child->record.tools[tier]);
+    if (code != 0)
+        return code;
+    snprintf(text, sizeof(text), "wabt %s, %s %s\n", wabt, tf_flags_is_clang(compiler) ? "clang" : "gcc", version);
+    return tf_child_deliver(TF_JOB_FD_TEXT, text, strlen(text), &child->error);
 }
 
 static int identify(struct tf_child *child)
@@ -180,22 +204,16 @@ static int identify(struct tf_child *child)
     static const char *const version_arguments[] = {TF_SANDBOX_WABT "/lib64/ld-linux-x86-64.so.2", "--library-path",
                                                     TF_SANDBOX_WABT "/lib/x86_64-linux-gnu",
                                                     TF_SANDBOX_WABT "/bin/wasm2c", "--version", NULL};
-    char wabt[64], cc[64], text[256];
-    int code = first_line(version_arguments, wabt, sizeof(wabt), &child->error);
+    char wabt[64];
+    int code = first_line(child, version_arguments, wabt, sizeof(wabt));
     if (code != 0)
         return code;
     if (strcmp(wabt, TF_STOCK_WABT_VERSION) != 0)
         return tf_error_set(&child->error, TF_ERR_TOOLCHAIN, "wasm2c is version %s, not " TF_STOCK_WABT_VERSION REMEDY,
                             wabt);
-    struct tf_hash *const hash = tf_hash_create();
-    code = hash_tool(hash, TF_SANDBOX_WABT "/bin/wasm2c", &child->error);
-    if (code == 0)
-        code = identify_cc(child, hash, cc, sizeof(cc));
-    tf_hash_finish(hash, child->record.tools);
-    if (code != 0)
-        return code;
-    snprintf(text, sizeof(text), "wabt %s, %s %s", wabt, tf_flags_is_clang(child->job->cc) ? "clang" : "gcc", cc);
-    return tf_child_deliver(TF_JOB_FD_TEXT, text, strlen(text), &child->error);
+    for (int tier = 0; tier < TF_TIER_COUNT && code == 0; tier++)
+        code = identify_tier(child, (enum tf_tier)tier, wabt);
+    return code;
 }
 
 int tf_child_check(struct tf_child *child)

@@ -19,15 +19,30 @@
 
 enum tf_profile { TF_PROFILE_FAST = 0, TF_PROFILE_STRICT = 1 };
 
+/* How much work the C compiler puts into a module; equally safe, and equal in what a guest can see but time and depth
+ * of recursion. docs/compiler.md has the measurements. */
+enum tf_tier {
+    TF_TIER_OPTIMISED = 0,
+    TF_TIER_FAST = 1, /* quick to make: serves until the other is there */
+    TF_TIER_COUNT
+};
+const char *tf_tier_name(enum tf_tier tier);
+
+/* Which tiers there are. */
+enum tf_tiers { TF_TIERS_BOTH = 0, TF_TIERS_FAST = 1, TF_TIERS_OPTIMISED = 2 };
+
 struct tf_compiler_config {
     const char *wabt_prefix;  /* private prefix that scripts/install-deps makes; NULL: the built-in default */
     const char *cc;           /* "gcc" or "clang", or a path below /usr; NULL: gcc */
+    const char *fast_cc;      /* the fast tier's; NULL: clang where there is one, else no fast tier */
+    enum tf_tiers tiers;
     const char *child_program; /* terrafirma-compiler; NULL: beside the running program */
     uint32_t cpu_level;       /* 2, 3 or 4; 0: 2 */
     enum tf_profile profile;
     /* Tests only: builds for the specification's suite (compiler/test_world.h). Such artifacts have keys of their own
      * and no server loads them. */
     bool test_world;
+    uint32_t parts; /* tests only: C files of every build; 0: by size */
     struct tf_limits limits;
 };
 
@@ -44,6 +59,10 @@ const char *tf_compiler_identity(const struct tf_compiler *compiler);
 /* SHA-256 over everything but the module that decides an artifact's bytes: the same source with the same fingerprint
  * has the same key, so that unchanged input costs a hash. */
 const char *tf_compiler_fingerprint(const struct tf_compiler *compiler);
+/* The same, and the budget of optimised builds: names the outcome "not within this budget". */
+const char *tf_compiler_budget_fingerprint(const struct tf_compiler *compiler);
+/* Whether there is a tier of this name. */
+bool tf_compiler_has_tier(const struct tf_compiler *compiler, enum tf_tier tier);
 
 enum tf_build_stage {
     TF_STAGE_JUDGE,    /* parse, validate, judge, canonicalise */
@@ -60,13 +79,38 @@ struct tf_build {
     struct tf_buffer image;      /* page-aligned image of the linear memory; owned; length 0: none */
     uint64_t stage_ns[TF_STAGE_COUNT];
     bool known;                  /* `is_known` said yes: manifest.key is set, object and image are empty */
+    enum tf_tier tier;
+    uint64_t cpu_ns;             /* of the build's processes; where it did not end by itself, its wall time */
 };
 
-/* Asked once the key is known; true: the caller has the artifact already and the build ends there. */
+/* What a build is to make. */
+enum tf_build_aim {
+    TF_BUILD_FIRST,     /* what is live soonest: optimised where that takes at most first_build_ms, by estimate */
+    TF_BUILD_OPTIMISED, /* or fast where there is no optimised tier */
+    TF_BUILD_FAST,      /* or optimised where there is no fast tier */
+};
+
+/* Asked once the key is known; true: the caller has the artifact already and the build ends there. With
+ * TF_BUILD_FIRST it is asked for the optimised artifact first, then for that of the tier that was chosen. */
 typedef bool (*tf_build_is_known_fn)(void *context, const char *key);
 
-/* Builds one module. `source` is read, not kept. Errors: MALFORMED, INVALID, REFUSED, LIMIT (text names the import,
- * the limit or the byte offset), TOOLCHAIN, TIMEOUT, AUDIT, SYSTEM. `ret_build` must be disposed after success. */
+struct tf_build_request {
+    const uint8_t *source; /* read, not kept */
+    size_t source_bytes;
+    enum tf_build_aim aim;
+    /* At the lowest priority the kernel has, one tool at a time, under the limits optimise_…. */
+    bool is_background;
+    const int *cancel_fd; /* readable: the build is to end with CANCELLED; NULL: never */
+    tf_build_is_known_fn is_known; /* or NULL */
+    void *context;
+};
+
+/* Builds one module. Errors: MALFORMED, INVALID, REFUSED, LIMIT (text names the import, the limit or the byte offset),
+ * TOOLCHAIN, TIMEOUT, AUDIT, SYSTEM, CANCELLED. `ret_build` must be disposed after success; after a failure its
+ * `cpu_ns` and `tier` alone are set. */
+int tf_compiler_build_request(struct tf_compiler *compiler, const struct tf_build_request *request,
+                              struct tf_build *ret_build, struct tf_error *error);
+/* As above with TF_BUILD_FIRST in the foreground. */
 int tf_compiler_build(struct tf_compiler *compiler, const uint8_t *source, size_t source_bytes,
                       tf_build_is_known_fn is_known, void *context, struct tf_build *ret_build,
                       struct tf_error *error);

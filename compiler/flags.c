@@ -11,12 +11,8 @@
  */
 static const char *const common[] = {
     "-std=gnu11",
-    "-O2",
     "-pipe",
     "-c",
-    "unit.c",
-    "-o",
-    "unit.o",
     "-nostdinc",
     "-I.",
     "-fno-strict-aliasing",
@@ -37,11 +33,14 @@ static const char *const common[] = {
     "-fno-lto",
 };
 
-/* The errors: what a wrong import, a wrong table type or a missing prelude would show as. -O2's own cost model of the
- * vectoriser leaves nearly every loop of a guest alone: halves the time of a matrix product, costs a tenth or two of
- * the compile time. */
+/* -O2's own cost model of the vectoriser leaves nearly every loop of a guest alone: halves the time of a matrix product,
+ * costs a tenth or two of the compile time. */
+static const char *const gcc_optimised[] = {"-O2", "-fvect-cost-model=dynamic"};
+static const char *const clang_optimised[] = {"-O2"};
+static const char *const fast[] = {"-O0"};
+
+/* The errors: what a wrong import, a wrong table type or a missing prelude would show as. */
 static const char *const gcc_only[] = {
-    "-fvect-cost-model=dynamic",
     "-fsignaling-nans",
     "-fmax-errors=3",
     "-fdiagnostics-plain-output",
@@ -76,13 +75,13 @@ static const char *const clang_only[] = {
 static const char *const link_list[] = {
     "/usr/bin/ld", "-shared", "-z", "defs", "-z", "text", "-z", "now", "-z", "relro", "-z", "noseparate-code", "-z",
     "noexecstack", "-z", "max-page-size=4096", "--hash-style=sysv", "--build-id=none", "--no-eh-frame-hdr",
-    "--no-ld-generated-unwind-info", "-o", "unit.so", "unit.o",
+    "--no-ld-generated-unwind-info", "-o", "unit.so", "@objects",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-_Static_assert(COUNT(common) + COUNT(clang_only) + 4 < TF_FLAGS_MAX, "room for all flags");
-_Static_assert(COUNT(common) + COUNT(gcc_only) + 4 < TF_FLAGS_MAX, "room for all flags");
+_Static_assert(COUNT(common) + COUNT(clang_only) + 10 < TF_FLAGS_MAX, "room for all flags");
+_Static_assert(COUNT(common) + COUNT(gcc_only) + 10 < TF_FLAGS_MAX, "room for all flags");
 
 static void add(struct tf_flags *flags, const char *const *list, size_t count)
 {
@@ -96,12 +95,19 @@ bool tf_flags_is_clang(const char *cc)
     return strncmp(slash != NULL ? slash + 1 : cc, "clang", 5) == 0;
 }
 
-void tf_flags_compile(const struct tf_job *job, struct tf_flags *flags)
+void tf_flags_compile(const struct tf_job *job, enum tf_tier tier, uint32_t part, struct tf_flags *flags)
 {
+    bool const is_clang = tf_flags_is_clang(job->cc[tier]);
     memset(flags, 0, sizeof(*flags));
-    flags->list[flags->count++] = job->cc;
+    flags->list[flags->count++] = job->cc[tier];
     add(flags, common, COUNT(common));
-    if (tf_flags_is_clang(job->cc)) {
+    if (tier == TF_TIER_FAST)
+        add(flags, fast, COUNT(fast));
+    else if (is_clang)
+        add(flags, clang_optimised, COUNT(clang_optimised));
+    else
+        add(flags, gcc_optimised, COUNT(gcc_optimised));
+    if (is_clang) {
         add(flags, clang_only, COUNT(clang_only));
         snprintf(flags->frame, sizeof(flags->frame), "-Wframe-larger-than=%" PRIu64, job->limits.stack_frame_bytes);
     } else {
@@ -112,6 +118,11 @@ void tf_flags_compile(const struct tf_job *job, struct tf_flags *flags)
     flags->list[flags->count++] = flags->frame;
     snprintf(flags->march, sizeof(flags->march), "-march=x86-64-v%" PRIu32, job->cpu_level);
     flags->list[flags->count++] = flags->march;
+    snprintf(flags->input, sizeof(flags->input), "unit_%" PRIu32 ".c", part);
+    snprintf(flags->output, sizeof(flags->output), "unit_%" PRIu32 ".o", part);
+    flags->list[flags->count++] = flags->input;
+    flags->list[flags->count++] = "-o";
+    flags->list[flags->count++] = flags->output;
 }
 
 void tf_flags_link(struct tf_flags *flags)

@@ -11,10 +11,12 @@ struct tf_compiler {
     char *wabt_prefix;
     int program_fd; /* the child program, as it was when the compiler was made */
     struct tf_job job;    /* all but kind and source */
-    uint8_t fingerprint[TF_HASH_BYTES]; /* of what decides an artifact's bytes, but the module */
-    char fingerprint_hex[TF_HASH_HEX_BYTES]; /* with the limits that only refuse */
+    uint32_t parts;       /* of every build; 0: by size */
+    uint8_t fingerprint[TF_TIER_COUNT][TF_HASH_BYTES]; /* of what decides an artifact's bytes, but the module */
+    char fingerprint_hex[TF_HASH_HEX_BYTES]; /* of all tiers, with the limits that only refuse */
+    char budget_hex[TF_HASH_HEX_BYTES];      /* on top of it the limits of optimised builds */
     char identity[TF_TOOLCHAIN_BYTES];
-    char toolchain[TF_TOOLCHAIN_BYTES]; /* for manifests: with a short hash of the flags */
+    char toolchain[TF_TIER_COUNT][TF_TOOLCHAIN_BYTES]; /* for manifests: with a short hash of the flags */
 };
 
 /* A running child. */
@@ -24,6 +26,20 @@ struct tf_process {
     int products[TF_JOB_FD_COUNT]; /* memfds; -1: none */
     uint64_t deadline_ns;
     uint64_t wall_seconds; /* for texts */
+    bool is_background;
+    const int *cancel_fd;  /* readable: nobody wants it any more; NULL: never */
+    uint64_t cpu_ns;       /* once it is finished */
+};
+
+/* What a child is started for. */
+struct tf_process_config {
+    enum tf_job_kind kind;
+    const uint8_t *source;
+    size_t source_bytes;
+    const struct tf_judged *judged; /* BUILD */
+    struct tf_job_plan plan;        /* BUILD */
+    bool is_background;             /* at the lowest priority, under the limits optimise_… */
+    const int *cancel_fd;           /* or NULL */
 };
 
 /* process.c. Starts a child on a job and waits for its first word. `judged`: for BUILD, else NULL. Errors: TOOLCHAIN
@@ -31,11 +47,13 @@ struct tf_process {
 int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
                      const uint8_t *source, size_t source_bytes, struct tf_process *ret_process,
                      struct tf_error *error);
+int tf_process_start_config(const struct tf_compiler *compiler, const struct tf_process_config *config,
+                            struct tf_process *ret_process, struct tf_error *error);
 /* The next record: `wanted`, or an error: what the child reports as FAILED, TOOLCHAIN (it died or talks nonsense),
- * TIMEOUT. */
+ * TIMEOUT, CANCELLED. */
 int tf_process_receive(struct tf_process *process, enum tf_record_kind wanted, struct tf_record *ret_record,
                        struct tf_error *error);
-/* Waits until the sandbox is empty; products are final then. Errors: TIMEOUT, TOOLCHAIN. */
+/* Waits until the sandbox is empty; products are final then. Errors: TIMEOUT, TOOLCHAIN, CANCELLED. */
 int tf_process_finish(struct tf_process *process, struct tf_error *error);
 /* Appends a product's bytes. Errors: LIMIT (over the buffer's maximum), SYSTEM. */
 int tf_process_product(const struct tf_process *process, enum tf_job_fd product, struct tf_buffer *bytes,
@@ -43,12 +61,26 @@ int tf_process_product(const struct tf_process *process, enum tf_job_fd product,
 /* Kills what still runs and closes all. */
 void tf_process_end(struct tf_process *process);
 
-/* build.c. What the JUDGED record's products say: image, key and what the manifest takes from the record; appends the
- * canonical module, of which the key is. */
+/* What a build knows between its two children. */
+struct tf_build_judgement {
+    struct tf_buffer canonical; /* the module that is built; owned */
+    struct tf_judged judged;
+    struct tf_job_plan plan[TF_TIER_COUNT];
+    char key[TF_TIER_COUNT][TF_HASH_HEX_BYTES];
+    enum tf_tier first; /* the tier that is live soonest */
+    uint64_t deadline_ns;
+};
+
+/* build.c. What the JUDGED record's products say: image, keys and what the manifest takes from the record, whatever the
+ * tier. `ret_judgement` is to be disposed in any case. */
 int tf_build_judged(const struct tf_compiler *compiler, struct tf_process *process, const struct tf_record *record,
-                    struct tf_build *build, struct tf_buffer *canonical, struct tf_error *error);
-/* Builds what was judged in a child of its own, audits the object and fills in the rest of `build`. */
-int tf_build_make(const struct tf_compiler *compiler, const struct tf_buffer *canonical, uint64_t deadline_ns,
-                  struct tf_build *build, struct tf_error *error);
+                    struct tf_build *build, struct tf_build_judgement *ret_judgement, struct tf_error *error);
+/* Builds what was judged in a child of its own on build->tier, audits the object and fills in the rest of `build`.
+ * `request`: for its priority and cancellation. */
+int tf_build_make(const struct tf_compiler *compiler, const struct tf_build_judgement *judgement,
+                  const struct tf_build_request *request, struct tf_build *build, struct tf_error *error);
+/* Chooses the tier: sets build->tier and what of the manifest depends on it. */
+void tf_build_set_tier(const struct tf_compiler *compiler, const struct tf_build_judgement *judgement,
+                       enum tf_tier tier, struct tf_build *build);
 
 #endif

@@ -12,8 +12,8 @@
  *
  *     first child (JUDGE)                     parent
  *     STARTED                            ─▶   (before it: the sandbox failed; after it: the child did)
- *     JUDGED (canonical, image, shim)    ─▶   computes the key from what lies in the memfds; ends the child; is the
- *                                             artifact known, that is all
+ *     JUDGED (canonical, image, shim)    ─▶   computes the keys from what lies in the memfds; ends the child; chooses
+ *                                             the tier; is the artifact known, that is all
  *     second child (BUILD)
  *     STARTED                            ─▶
  *     DONE (object, functions)           ─▶   reads the products once no process of the sandbox is left
@@ -32,10 +32,12 @@
 
 #define TF_JOB_MAGIC 0x31424f4a46544621ull
 #define TF_JOB_CC_BYTES 256
+#define TF_JOB_PARTS_MAX 256u
+#define TF_JOB_PARALLEL_MAX 64u
 
 enum tf_job_kind {
     TF_JOB_JUDGE,
-    TF_JOB_BUILD,   /* the source is a canonical module; `judged` counts */
+    TF_JOB_BUILD,   /* the source is a canonical module; `judged` and `plan` count */
     TF_JOB_INSPECT, /* text only */
     TF_JOB_CHECK,   /* canaries and the tools' identity, then as JUDGE */
 };
@@ -47,15 +49,24 @@ struct tf_judged {
     uint64_t image_bytes;
 };
 
+/* How the second child goes about it. */
+struct tf_job_plan {
+    uint32_t tier;     /* enum tf_tier */
+    uint32_t parts;    /* C files that the module is split into */
+    uint32_t parallel; /* C compilers at once */
+};
+
 struct tf_job {
     uint64_t magic;
     uint32_t kind; /* enum tf_job_kind */
     uint32_t cpu_level;
     uint32_t is_strict;
     uint32_t is_test_world;
-    char cc[TF_JOB_CC_BYTES]; /* absolute path in the sandbox */
+    uint32_t is_background; /* its limits are those of the rows optimise_… */
+    char cc[TF_TIER_COUNT][TF_JOB_CC_BYTES]; /* absolute paths in the sandbox; "": there is no such tier */
     struct tf_limits limits;
     struct tf_judged judged; /* BUILD */
+    struct tf_job_plan plan; /* BUILD */
     uint64_t source_bytes;
 };
 
@@ -69,7 +80,7 @@ enum tf_job_fd {
     TF_JOB_FD_SHIM,      /* the text around generated C, so that it is part of the key */
     TF_JOB_FD_OBJECT,
     TF_JOB_FD_FUNCTIONS, /* struct tf_manifest_function, ascending */
-    TF_JOB_FD_TEXT,      /* INSPECT: the description; CHECK: the tools, "wabt 1.0.36, gcc 12.2.0" */
+    TF_JOB_FD_TEXT,      /* INSPECT: the description; CHECK: the tools, "wabt 1.0.36, gcc 12.2.0", a line a tier */
     TF_JOB_FD_COUNT,
 };
 
@@ -83,7 +94,8 @@ struct tf_record {
     uint32_t flags; /* TF_ABI_… */
     uint64_t memory_pages_min, memory_pages_max;
     uint8_t rows[8];
-    uint8_t tools[TF_HASH_BYTES]; /* CHECK: over the tools' files */
+    uint8_t tools[TF_TIER_COUNT][TF_HASH_BYTES]; /* CHECK: over the tools' files */
+    uint64_t code_bytes, function_bytes_max;     /* of all function bodies, and of the largest */
     uint64_t stage_ns[TF_STAGE_COUNT];
     char text[TF_ERROR_TEXT_BYTES];
 };

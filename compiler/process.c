@@ -57,17 +57,11 @@ static void close_fd(int *fd)
 }
 
 /* The job cannot change under the child, nor under us: it is sealed. */
-static int make_job(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
-                    const uint8_t *source, size_t source_bytes, int *ret_fd, struct tf_error *error)
+static int make_job(const struct tf_job *job, const uint8_t *source, int *ret_fd, struct tf_error *error)
 {
-    struct tf_job job = compiler->job;
     int const fd = memfd_create("terrafirma-job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    job.kind = kind;
-    if (judged != NULL)
-        job.judged = *judged;
-    job.source_bytes = source_bytes;
-    if (fd < 0 || tf_file_write_all(fd, &job, sizeof(job), error) != 0 ||
-        (source_bytes != 0 && tf_file_write_all(fd, source, source_bytes, error) != 0) ||
+    if (fd < 0 || tf_file_write_all(fd, job, sizeof(*job), error) != 0 ||
+        (job->source_bytes != 0 && tf_file_write_all(fd, source, job->source_bytes, error) != 0) ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
         int const code = tf_error_system(error, "preparing a build");
         if (fd >= 0)
@@ -103,7 +97,7 @@ static void close_child_ends(int fds[TF_JOB_FD_COUNT])
 
 /* ---- records ---- */
 
-enum got { GOT_RECORD, GOT_END, GOT_TIMEOUT, GOT_ERROR };
+enum got { GOT_RECORD, GOT_END, GOT_TIMEOUT, GOT_CANCEL, GOT_ERROR };
 
 static enum got read_record(struct tf_process *process, struct tf_record *record)
 {
@@ -112,12 +106,15 @@ static enum got read_record(struct tf_process *process, struct tf_record *record
         uint64_t const now = tf_clock_ns();
         if (now >= process->deadline_ns)
             return GOT_TIMEOUT;
-        struct pollfd item = {.fd = process->records_fd, .events = POLLIN};
-        int const ready = poll(&item, 1, (int)((process->deadline_ns - now) / TF_NS_PER_MS) + 1);
+        struct pollfd items[2] = {{.fd = process->records_fd, .events = POLLIN},
+                                  {.fd = process->cancel_fd != NULL ? *process->cancel_fd : -1, .events = POLLIN}};
+        int const ready = poll(items, 2, (int)((process->deadline_ns - now) / TF_NS_PER_MS) + 1);
         if (ready == 0 || (ready < 0 && errno == EINTR))
             continue;
         if (ready < 0)
             return GOT_ERROR;
+        if (items[1].revents != 0)
+            return GOT_CANCEL;
         ssize_t const got = read(process->records_fd, (uint8_t *)record + length, sizeof(*record) - length);
         if (got < 0 && errno != EINTR)
             return GOT_ERROR;
@@ -130,8 +127,13 @@ static enum got read_record(struct tf_process *process, struct tf_record *record
 
 static int timed_out(const struct tf_process *process, struct tf_error *error)
 {
-    return tf_error_set(error, TF_ERR_TIMEOUT, "the build took more than build_wall_seconds (%llu)",
-                        (unsigned long long)process->wall_seconds);
+    return tf_error_set(error, TF_ERR_TIMEOUT, "the build took more than %s_wall_seconds (%llu)",
+                        process->is_background ? "optimise" : "build", (unsigned long long)process->wall_seconds);
+}
+
+static int cancelled(struct tf_error *error)
+{
+    return tf_error_set(error, TF_ERR_CANCELLED, "the build was stopped: nobody wants it any more");
 }
 
 /* The child ended without a word. Only bubblewrap writes to the log before the child's first record. */
@@ -139,7 +141,7 @@ static int explain_end(struct tf_process *process, bool is_started, struct tf_er
 {
     char log[LOG_BYTES_MAX];
     int status = 0;
-    tf_sandbox_wait(&process->sandbox, tf_clock_ns() + TF_NS_PER_S, &status);
+    tf_sandbox_wait(&process->sandbox, tf_clock_ns() + TF_NS_PER_S, NULL, &status);
     read_log(process, log);
     if (!is_started)
         return tf_error_set(error, TF_ERR_TOOLCHAIN,
@@ -156,6 +158,8 @@ int tf_process_receive(struct tf_process *process, enum tf_record_kind wanted, s
     switch (read_record(process, &record)) {
     case GOT_TIMEOUT:
         return timed_out(process, error);
+    case GOT_CANCEL:
+        return cancelled(error);
     case GOT_END:
         return explain_end(process, wanted != TF_RECORD_STARTED, error);
     case GOT_ERROR:
@@ -176,28 +180,53 @@ int tf_process_receive(struct tf_process *process, enum tf_record_kind wanted, s
 
 /* ---- life ---- */
 
-int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
-                     const uint8_t *source, size_t source_bytes, struct tf_process *ret_process,
-                     struct tf_error *error)
+/* Behind a fast artifact nobody waits, so that other limits hold. */
+static void set_limits(struct tf_job *job, bool is_background)
 {
-    struct tf_process process = {.records_fd = -1};
+    job->is_background = is_background;
+    if (!is_background)
+        return;
+    job->limits.build_cpu_seconds = job->limits.optimise_cpu_seconds;
+    job->limits.build_wall_seconds = job->limits.optimise_wall_seconds;
+    job->limits.build_memory_bytes = job->limits.optimise_memory_bytes;
+}
+
+static void fill_job(const struct tf_compiler *compiler, const struct tf_process_config *config, struct tf_job *ret_job)
+{
+    *ret_job = compiler->job;
+    ret_job->kind = config->kind;
+    ret_job->source_bytes = config->source_bytes;
+    ret_job->plan = config->plan;
+    if (config->judged != NULL)
+        ret_job->judged = *config->judged;
+    set_limits(ret_job, config->is_background);
+}
+
+int tf_process_start_config(const struct tf_compiler *compiler, const struct tf_process_config *config,
+                            struct tf_process *ret_process, struct tf_error *error)
+{
+    struct tf_process process = {
+        .records_fd = -1, .is_background = config->is_background, .cancel_fd = config->cancel_fd};
     struct tf_record record;
+    struct tf_job job;
     int fds[TF_JOB_FD_COUNT];
     for (int i = 0; i < TF_JOB_FD_COUNT; i++)
         fds[i] = process.products[i] = -1;
-    process.wall_seconds = compiler->job.limits.build_wall_seconds;
+    fill_job(compiler, config, &job);
+    process.wall_seconds = job.limits.build_wall_seconds;
     process.deadline_ns = tf_clock_ns() + process.wall_seconds * TF_NS_PER_S;
     int code = make_descriptors(&process, fds, error);
     if (code == 0)
-        code = make_job(compiler, kind, judged, source, source_bytes, &fds[TF_JOB_FD_JOB], error);
+        code = make_job(&job, config->source, &fds[TF_JOB_FD_JOB], error);
     if (code == 0) {
-        struct tf_sandbox_config const config = {.wabt_prefix = compiler->wabt_prefix,
-                                                 .cc = compiler->job.cc,
-                                                 .program_fd = compiler->program_fd,
-                                                 .fds = fds,
-                                                 .fd_count = TF_JOB_FD_COUNT,
-                                                 .limits = &compiler->job.limits};
-        code = tf_sandbox_start(&config, &process.sandbox, error);
+        struct tf_sandbox_config const sandbox = {.wabt_prefix = compiler->wabt_prefix,
+                                                  .cc = {job.cc[TF_TIER_OPTIMISED], job.cc[TF_TIER_FAST]},
+                                                  .program_fd = compiler->program_fd,
+                                                  .fds = fds,
+                                                  .fd_count = TF_JOB_FD_COUNT,
+                                                  .is_background = config->is_background,
+                                                  .limits = &job.limits};
+        code = tf_sandbox_start(&sandbox, &process.sandbox, error);
     }
     close_child_ends(fds);
     if (code == 0)
@@ -210,11 +239,24 @@ int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, 
     return 0;
 }
 
+int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
+                     const uint8_t *source, size_t source_bytes, struct tf_process *ret_process,
+                     struct tf_error *error)
+{
+    struct tf_process_config const config = {
+        .kind = kind, .source = source, .source_bytes = source_bytes, .judged = judged, .plan = {.parts = 1, .parallel = 1}};
+    return tf_process_start_config(compiler, &config, ret_process, error);
+}
+
 int tf_process_finish(struct tf_process *process, struct tf_error *error)
 {
     int status = 0;
-    if (tf_sandbox_wait(&process->sandbox, process->deadline_ns, &status) != 0)
+    int const code = tf_sandbox_wait(&process->sandbox, process->deadline_ns, process->cancel_fd, &status);
+    if (code == TF_ERR_CANCELLED)
+        return cancelled(error);
+    if (code != 0)
         return timed_out(process, error);
+    process->cpu_ns = process->sandbox.cpu_ns;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return tf_error_set(error, TF_ERR_TOOLCHAIN, "the compiler's process ended with status %d", status);
     return 0;

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -61,14 +62,14 @@ static void add_root_folder(struct arguments *arguments, const char *path, const
         ADD(arguments, "--ro-bind", path, path);
 }
 
-static void add_host(struct arguments *arguments, const char *cc)
+static void add_host(struct arguments *arguments, const char *const cc[2])
 {
     static const char *const folders[] = {"/usr/bin", "/usr/lib", "/usr/lib64", "/usr/libexec"};
     static const char *const local[] = {"/usr/local/bin", "/usr/local/lib", "/usr/local/libexec"};
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
         if (exists(folders[i]))
             ADD(arguments, "--ro-bind", folders[i], folders[i]);
-    if (strncmp(cc, "/usr/local/", 11) == 0)
+    if (strncmp(cc[0], "/usr/local/", 11) == 0 || strncmp(cc[1], "/usr/local/", 11) == 0)
         for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
             if (exists(local[i]))
                 ADD(arguments, "--ro-bind", local[i], local[i]);
@@ -86,7 +87,7 @@ static void make_arguments(const struct tf_sandbox_config *config, int program_f
     snprintf(arguments->size, sizeof(arguments->size), "%" PRIu64, config->limits->build_file_bytes);
     snprintf(arguments->program, sizeof(arguments->program), "%d", program_fd);
     snprintf(arguments->filter, sizeof(arguments->filter), "%d", filter_fd);
-    ADD(arguments, "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL",
+    ADD(arguments, "bwrap", "--unshare-all", "--die-with-parent", "--as-pid-1", "--cap-drop", "ALL",
         "--uid", "65534", "--gid", "65534", "--hostname", "build", "--clearenv", "--setenv", "PATH", "/usr/bin",
         "--setenv", "LC_ALL", "C", "--setenv", "TMPDIR", TF_SANDBOX_JOB);
     add_host(arguments, config->cc);
@@ -136,8 +137,25 @@ static bool become_nobody(void)
     return setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
 }
 
+/* Away from the terminal, if any: what is bubblewrap's --new-session, but with a say in the new session's share. The
+ * kernel may schedule whole sessions against one another (autogroups), each by a priority of its own. */
+static bool leave_session(bool is_background)
+{
+    if (setsid() < 0)
+        return false;
+    if (!is_background)
+        return true;
+    struct sched_param const none = {0};
+    int const fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) { /* else there are no autogroups */
+        (void)!write(fd, "19", 2);
+        close(fd);
+    }
+    return setpriority(PRIO_PROCESS, 0, 19) == 0 && sched_setscheduler(0, SCHED_IDLE, &none) == 0;
+}
+
 static _Noreturn void enter(const char *bwrap, const struct arguments *arguments, const int *fds, size_t fd_count,
-                            const struct tf_limits *limits)
+                            const struct tf_sandbox_config *config)
 {
     static const char failure[] = "the sandbox cannot be prepared";
     char *const environment[] = {NULL};
@@ -145,7 +163,8 @@ static _Noreturn void enter(const char *bwrap, const struct arguments *arguments
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    if (place_descriptors(fds, fd_count) && become_nobody() && set_limits(limits)) {
+    if (leave_session(config->is_background) && place_descriptors(fds, fd_count) && become_nobody() &&
+        set_limits(config->limits)) {
         /* bubblewrap asks for the same, but the parent may be gone by then. A change of user would undo it. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         execve(bwrap, (char *const *)arguments->list, environment);
@@ -190,7 +209,7 @@ int tf_sandbox_start(const struct tf_sandbox_config *config, struct tf_sandbox *
     make_arguments(config, (int)count - 2, (int)count - 1, &arguments);
     pid_t const pid = fds[count - 2] >= 0 && fds[count - 1] >= 0 ? fork() : -1;
     if (pid == 0)
-        enter(bwrap, &arguments, fds, count, config->limits);
+        enter(bwrap, &arguments, fds, count, config);
     int const saved = errno;
     for (size_t i = count - 2; i < count; i++)
         if (fds[i] >= 0)
@@ -202,43 +221,48 @@ int tf_sandbox_start(const struct tf_sandbox_config *config, struct tf_sandbox *
     return 0;
 }
 
-int tf_sandbox_end(struct tf_sandbox *sandbox)
+static uint64_t to_ns(struct timeval time)
 {
+    return (uint64_t)time.tv_sec * TF_NS_PER_S + (uint64_t)time.tv_usec * 1000;
+}
+
+static int reap(struct tf_sandbox *sandbox)
+{
+    struct rusage usage = {0};
     int status = 0;
-    if (sandbox->pid <= 0)
-        return 0;
-    /* Its death takes the sandbox's process 1 along, and that one's death all others. */
-    kill(sandbox->pid, SIGKILL);
-    while (waitpid(sandbox->pid, &status, 0) < 0 && errno == EINTR)
+    while (wait4(sandbox->pid, &status, 0, &usage) < 0 && errno == EINTR)
         continue;
+    sandbox->cpu_ns = to_ns(usage.ru_utime) + to_ns(usage.ru_stime);
     sandbox->pid = 0;
     return status;
 }
 
-int tf_sandbox_wait(struct tf_sandbox *sandbox, uint64_t deadline_ns, int *ret_status)
+int tf_sandbox_end(struct tf_sandbox *sandbox)
+{
+    if (sandbox->pid <= 0)
+        return 0;
+    /* Its death takes the sandbox's process 1 along, and that one's death all others. */
+    kill(sandbox->pid, SIGKILL);
+    return reap(sandbox);
+}
+
+int tf_sandbox_wait(struct tf_sandbox *sandbox, uint64_t deadline_ns, const int *cancel_fd, int *ret_status)
 {
     int const fd = (int)syscall(SYS_pidfd_open, sandbox->pid, 0);
-    bool ended = false;
-    while (fd >= 0 && !ended) {
+    int code = fd >= 0 ? 1 : TF_ERR_TIMEOUT;
+    while (code > 0) {
         uint64_t const now = tf_clock_ns();
-        struct pollfd item = {.fd = fd, .events = POLLIN};
+        struct pollfd items[2] = {{.fd = fd, .events = POLLIN},
+                                  {.fd = cancel_fd != NULL ? *cancel_fd : -1, .events = POLLIN}};
         int const left_ms = now < deadline_ns ? (int)((deadline_ns - now) / TF_NS_PER_MS) + 1 : 0;
-        int const ready = poll(&item, 1, left_ms);
+        int const ready = poll(items, 2, left_ms);
         if (ready > 0)
-            ended = true;
-        else if (ready == 0 && now >= deadline_ns)
-            break;
-        else if (ready < 0 && errno != EINTR)
-            break;
+            code = items[0].revents != 0 ? 0 : TF_ERR_CANCELLED;
+        else if ((ready == 0 && now >= deadline_ns) || (ready < 0 && errno != EINTR))
+            code = TF_ERR_TIMEOUT;
     }
     if (fd >= 0)
         close(fd);
-    if (!ended) {
-        *ret_status = tf_sandbox_end(sandbox);
-        return TF_ERR_TIMEOUT;
-    }
-    while (waitpid(sandbox->pid, ret_status, 0) < 0 && errno == EINTR)
-        continue;
-    sandbox->pid = 0;
-    return 0;
+    *ret_status = code == 0 ? reap(sandbox) : tf_sandbox_end(sandbox);
+    return code;
 }

@@ -22,6 +22,7 @@
 #ifndef TF_COMPILER_SANDBOX_H
 #define TF_COMPILER_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,15 +32,17 @@
 
 struct tf_sandbox_config {
     const char *wabt_prefix;
-    const char *cc;         /* absolute; decides whether /usr/local is there */
+    const char *cc[2];      /* absolute, or ""; decide whether /usr/local is there */
     int program_fd;         /* the child program's bytes: a memfd or file, read from its start */
     const int *fds;         /* the child's descriptors 0, 1, … */
     size_t fd_count;
+    bool is_background;     /* runs when nobody else wants the core */
     const struct tf_limits *limits;
 };
 
 struct tf_sandbox {
     pid_t pid; /* bubblewrap's; 0: none */
+    uint64_t cpu_ns; /* of all processes, once they ended by themselves */
 };
 
 /* Starts the program without arguments. Errors: TOOLCHAIN (no bubblewrap), SYSTEM. That the sandbox could not be set up
@@ -49,8 +52,8 @@ int tf_sandbox_start(const struct tf_sandbox_config *config, struct tf_sandbox *
  * Tolerates a zeroed sandbox. Returns the wait status. */
 int tf_sandbox_end(struct tf_sandbox *sandbox);
 /* Waits until no process of it is left (0: the descriptors change no more), or until `deadline_ns` (tf_clock_ns), then
- * as above (TF_ERR_TIMEOUT). */
-int tf_sandbox_wait(struct tf_sandbox *sandbox, uint64_t deadline_ns, int *ret_status);
+ * as above (TF_ERR_TIMEOUT), or until *cancel_fd (unless NULL) is readable (TF_ERR_CANCELLED). */
+int tf_sandbox_wait(struct tf_sandbox *sandbox, uint64_t deadline_ns, const int *cancel_fd, int *ret_status);
 
 /* seccomp.c: a filter program for --seccomp in a sealed memfd; -1 with errno. */
 int tf_sandbox_filter(void);

@@ -25,6 +25,8 @@ static const char *const words[] = {
     "FMIN",
     "FUNC_EPILOGUE",
     "FUNC_PROLOGUE",
+    "FUNC_TYPE_DECL_EXTERN_T",
+    "FUNC_TYPE_EXTERN_T",
     "FUNC_TYPE_T",
     "I32_CLZ",
     "I32_CTZ",
@@ -82,6 +84,7 @@ static const char *const words[] = {
     "default",
     "dummy_member",
     "else",
+    "extern",
     "externref_table_copy",
     "externref_table_fill",
     "externref_table_get",
@@ -297,8 +300,10 @@ static int refuse(const struct audit *audit, const uint8_t *at, const char *what
         length++;
     }
     token[length] = 0;
-    return tf_error_set(audit->error, TF_ERR_AUDIT, "generated C, %s, line %zu: %s: %s",
-                        audit->kind == TF_TEXT_HEADER ? "header" : "source", line, what, token);
+    static const char *const names[] = {[TF_TEXT_HEADER] = "header", [TF_TEXT_SOURCE] = "source",
+                                        [TF_TEXT_SHARED] = "shared header", [TF_TEXT_PART] = "part"};
+    return tf_error_set(audit->error, TF_ERR_AUDIT, "generated C, %s, line %zu: %s: %s", names[audit->kind], line, what,
+                        token);
 }
 
 static bool line_matches(const char *const *lines, size_t count, const uint8_t *at, const uint8_t *end)
@@ -354,15 +359,40 @@ static int audit_number(struct audit *audit)
     return 0;
 }
 
+/* Where a function type's hash is declared or defined, and in which text. */
+static const struct func_type {
+    const char *word;
+    bool is_definition;
+    enum tf_text_kind kind;
+} func_types[] = {
+    {"FUNC_TYPE_T", true, TF_TEXT_SOURCE},
+    {"FUNC_TYPE_EXTERN_T", true, TF_TEXT_PART},
+    {"FUNC_TYPE_DECL_EXTERN_T", false, TF_TEXT_SHARED},
+};
+
+static const struct func_type *find_func_type(const uint8_t *at, size_t length)
+{
+    for (size_t i = 0; i < COUNT(func_types) && *at == 'F'; i++)
+        if (strlen(func_types[i].word) == length && memcmp(func_types[i].word, at, length) == 0)
+            return &func_types[i];
+    return NULL;
+}
+
 /* FUNC_TYPE_T(w2c_m_t$) = "\x.." of 32 bytes: the only place a string may stand. */
-static int audit_func_type(struct audit *audit)
+static int audit_func_type(struct audit *audit, const struct func_type *type)
 {
     const uint8_t *const start = audit->at;
-    const uint8_t *p = start + strlen("FUNC_TYPE_T");
+    const uint8_t *p = start + strlen(type->word);
+    if (audit->kind != type->kind)
+        return refuse(audit, start, "declaration of another text");
     const uint8_t *const close = memchr(p, ')', (size_t)(audit->end - p));
     if (close == NULL || *p != '(' || !matches("w2c_m_t$", p + 1, close))
         return refuse(audit, start, "unknown declaration");
     p = close;
+    if (!type->is_definition) {
+        audit->at = p + 1;
+        return 0;
+    }
     if (audit->end - p < 5 + 32 * 4 + 2 || memcmp(p, ") = \"", 5) != 0)
         return refuse(audit, start, "unknown declaration");
     p += 5;
@@ -385,8 +415,11 @@ static int audit_identifier(struct audit *audit)
     size_t const length = (size_t)(p - start);
     if (!is_known_identifier(start, p))
         return refuse(audit, start, "unknown identifier");
-    if (length == 11 && memcmp(start, "FUNC_TYPE_T", 11) == 0)
-        return audit_func_type(audit);
+    const struct func_type *const type = find_func_type(start, length);
+    if (type != NULL)
+        return audit_func_type(audit, type);
+    if (length == 6 && memcmp(start, "extern", 6) == 0 && audit->kind != TF_TEXT_SHARED)
+        return refuse(audit, start, "unknown declaration");
     if (length == 7 && memcmp(start, "typedef", 7) == 0 &&
         (audit->kind != TF_TEXT_HEADER || (size_t)(audit->end - start) < sizeof(instance_type) ||
          memcmp(start, instance_type, sizeof(instance_type) - 1) != 0))

@@ -116,6 +116,9 @@ int tf_wasm_judge_test_world(struct tf_wasm_module *module, const struct tf_limi
 int tf_wasm_canonicalise(const struct tf_wasm_module *module, struct tf_buffer *canonical, struct tf_buffer *image,
                          struct tf_error *error);
 
+/* Bytes of all function bodies together, and of the largest. */
+void tf_wasm_measure_code(const struct tf_wasm_module *module, uint64_t *ret_all, uint64_t *ret_largest);
+
 /* Lines for `terrafirma inspect`: world, memory, tables, imports, exports, counts. Names escaped. */
 void tf_wasm_describe(const struct tf_wasm_module *module, struct tf_buffer *text);
 

@@ -184,3 +184,14 @@ void tf_wasm_describe(const struct tf_wasm_module *m, struct tf_buffer *text)
     describe_imports(m, text);
     describe_exports(m, text);
 }
+
+void tf_wasm_measure_code(const struct tf_wasm_module *module, uint64_t *ret_all, uint64_t *ret_largest)
+{
+    const struct tf_wasm_detail *const detail = module->detail;
+    *ret_all = *ret_largest = 0;
+    for (uint32_t i = 0; i < detail->body_count; i++) {
+        *ret_all += detail->bodies[i].length;
+        if (detail->bodies[i].length > *ret_largest)
+            *ret_largest = detail->bodies[i].length;
+    }
+}

@@ -18,6 +18,8 @@
 #define FUNC_PROLOGUE
 #define FUNC_EPILOGUE
 #define FUNC_TYPE_T(name) static const char *const name
+#define FUNC_TYPE_EXTERN_T(name) const char *const name
+#define FUNC_TYPE_DECL_EXTERN_T(name) extern const char *const name
 #define WASM_RT_USE_SEGUE 0
 #define assert(condition) ((void)0)
 

@@ -12,6 +12,7 @@ __attribute__((visibility("hidden"))) void *memset(void *, int, size_t);
 __attribute__((visibility("hidden"))) int memcmp(const void *, const void *, size_t);
 __attribute__((visibility("hidden"))) size_t strlen(const char *);
 
+#if TF_PART == 0
 #define TF_ASM_FUNCTION(name) ".globl " name "\n.hidden " name "\n.type " name ", @function\n" name ":\n"
 
 __asm__(".text\n.p2align 4\n"
@@ -191,3 +192,4 @@ __asm__(".text\n.p2align 4\n"
         "    jne 1b\n"
         "    ret\n"
         ".size strlen, . - strlen\n");
+#endif

@@ -96,6 +96,7 @@ struct tf_abi_table_spec {
 /* Module flags. */
 #define TF_ABI_STRICT 1u          /* strict profile: what lies above the current memory size must fault */
 #define TF_ABI_START_SNAPSHOT 2u  /* start and initialize call only snapshot-safe rows: run them once per worker */
+#define TF_ABI_FAST_TIER 4u       /* quickly compiled: an optimised artifact may follow */
 
 struct tf_abi_module {
     uint64_t magic;

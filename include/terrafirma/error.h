@@ -27,7 +27,8 @@
     X(NO_SLOT, -14, "no free slot")                                                                \
     X(GUEST, -15, "the guest failed while it was set up")                                          \
     X(BUSY, -16, "in use by another process")                                                      \
-    X(CHANGED, -17, "the file changed while it was read")
+    X(CHANGED, -17, "the file changed while it was read")                                          \
+    X(CANCELLED, -18, "nobody wants it any more")
 
 enum tf_error_code {
     TF_OK = 0,

@@ -20,7 +20,7 @@ static struct tf_compiler make_compiler(void)
 {
     struct tf_compiler compiler = {.wabt_prefix = PREFIX,
                                    .program_fd = open(TF_BINARY_DIR "/compile_hook", O_RDONLY | O_CLOEXEC),
-                                   .job = {.magic = TF_JOB_MAGIC, .cc = "/usr/bin/gcc", .limits = TF_LIMITS_DEFAULT}};
+                                   .job = {.magic = TF_JOB_MAGIC, .cc = {"/usr/bin/gcc"}, .limits = TF_LIMITS_DEFAULT}};
     return compiler;
 }
 
