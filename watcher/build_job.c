@@ -30,8 +30,10 @@ static bool describe(struct tf_cache *cache, const char *key, struct tf_built *b
 static int compile(struct tf_compiler *compiler, struct tf_cache *cache, const uint8_t *source, size_t source_bytes,
                    struct tf_built *built, struct tf_error *error)
 {
+    struct tf_build_request const request = {.source = source, .source_bytes = source_bytes,
+                                             .aim = TF_BUILD_OPTIMISED, .is_known = is_known, .context = cache};
     struct tf_build build;
-    int result = tf_compiler_build(compiler, source, source_bytes, is_known, cache, &build, error);
+    int result = tf_compiler_build_request(compiler, &request, &build, error);
     if (result != TF_OK)
         return result;
     memcpy(built->stage_ns, build.stage_ns, sizeof(built->stage_ns));

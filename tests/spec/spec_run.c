@@ -24,27 +24,33 @@
 extern char **environ;
 
 static const char usage[] =
-    "usage: spec_run [--profile fast|strict|all] [--cc gcc|clang|all] [--cpu-level 2|3|4] [--cache FOLDER] [--jobs N]\n"
-    "                [--print-counts] FILE.wast ...\n"
+    "usage: spec_run [--profile fast|strict|all] [--cc gcc|clang|all] [--tier optimised|fast|all] [--parts N]\n"
+    "                [--cpu-level 2|3|4] [--cache FOLDER] [--jobs N] [--print-counts] FILE.wast ...\n"
     "\n"
     "A FILE without a slash is one of the suite. Artifacts are kept in the cache's folder (default: a temporary one).\n"
+    "--parts splits every module into as many C files.\n"
     "What each file must give is in " SPEC_COUNTS_LIST "; which assertions have to fail, and why, in\n" SPEC_FAST_LIST
     " and " SPEC_SHARED_LIST ". --print-counts prints rows for the first instead of comparing.\n";
 
 static struct options {
-    const char *profile, *cc, *cache;
-    unsigned jobs, cpu_level;
+    const char *profile, *cc, *cache, *tier;
+    unsigned jobs, cpu_level, parts;
     bool print_counts;
-} options = {.profile = "fast", .cc = "gcc", .jobs = 2};
+} options = {.profile = "fast", .cc = "gcc", .tier = "optimised", .jobs = 2};
 
 static const struct configuration {
     const char *name, *profile_name, *cc;
     enum tf_profile profile;
+    enum tf_tier tier;
 } configurations[] = {
-    {"fast gcc", "fast", "gcc", TF_PROFILE_FAST},
-    {"fast clang", "fast", "clang", TF_PROFILE_FAST},
-    {"strict gcc", "strict", "gcc", TF_PROFILE_STRICT},
-    {"strict clang", "strict", "clang", TF_PROFILE_STRICT},
+    {"fast gcc", "fast", "gcc", TF_PROFILE_FAST, TF_TIER_OPTIMISED},
+    {"fast clang", "fast", "clang", TF_PROFILE_FAST, TF_TIER_OPTIMISED},
+    {"strict gcc", "strict", "gcc", TF_PROFILE_STRICT, TF_TIER_OPTIMISED},
+    {"strict clang", "strict", "clang", TF_PROFILE_STRICT, TF_TIER_OPTIMISED},
+    {"fast gcc 0", "fast", "gcc", TF_PROFILE_FAST, TF_TIER_FAST},
+    {"fast clang 0", "fast", "clang", TF_PROFILE_FAST, TF_TIER_FAST},
+    {"strict gcc 0", "strict", "gcc", TF_PROFILE_STRICT, TF_TIER_FAST},
+    {"strict clang 0", "strict", "clang", TF_PROFILE_STRICT, TF_TIER_FAST},
 };
 
 static char folder[] = "/tmp/tf-spec-XXXXXX";
@@ -130,7 +136,9 @@ static bool run_file(const struct spec_builder *builder, const struct configurat
     struct tf_runtime_config const config = {.limits = make_limits()};
     file.store = (struct spec_store){.builder = builder, .limits = config.limits};
     file.folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_good = spec_read_exceptions(&file, configuration->profile == TF_PROFILE_FAST);
+    /* What is not optimised drops no load either. */
+    bool is_good = spec_read_exceptions(&file, configuration->profile == TF_PROFILE_FAST &&
+                                                   configuration->tier == TF_TIER_OPTIMISED);
     spec_build_ahead(builder, file.folder_fd, commands);
     if (tf_runtime_create(&config, &file.store.runtime, &error) == 0) {
         spec_run_commands(&file, commands);
@@ -185,6 +193,9 @@ static bool run_files(const struct configuration *configuration, char **files, i
     bool is_good = true;
     struct tf_compiler_config const config = {
         .cc = configuration->cc,
+        .fast_cc = configuration->cc,
+        .tiers = configuration->tier == TF_TIER_FAST ? TF_TIERS_FAST : TF_TIERS_OPTIMISED,
+        .parts = options.parts,
         .cpu_level = options.cpu_level,
         .profile = configuration->profile,
         .test_world = true,
@@ -221,7 +232,8 @@ static bool run_configurations(char **files, int count)
         print_heads();
     for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++) {
         if (!is_chosen(options.profile, configurations[i].profile_name) ||
-            !is_chosen(options.cc, configurations[i].cc))
+            !is_chosen(options.cc, configurations[i].cc) ||
+            !is_chosen(options.tier, tf_tier_name(configurations[i].tier)))
             continue;
         chosen++;
         if (!run_files(&configurations[i], files, count, &total))
@@ -248,6 +260,10 @@ static int parse_options(int argc, char **argv)
             options.profile = argv[++i];
         else if (strcmp(argv[i], "--cc") == 0)
             options.cc = argv[++i];
+        else if (strcmp(argv[i], "--tier") == 0)
+            options.tier = argv[++i];
+        else if (strcmp(argv[i], "--parts") == 0)
+            options.parts = (unsigned)strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--cache") == 0)
             options.cache = argv[++i];
         else if (strcmp(argv[i], "--jobs") == 0)

@@ -76,10 +76,11 @@ static void log_build(const char *source)
     close(fd);
 }
 
-int tf_compiler_build(struct tf_compiler *compiler, const uint8_t *source, size_t source_bytes,
-                      tf_build_is_known_fn is_known, void *context, struct tf_build *ret_build,
-                      struct tf_error *error)
+int tf_compiler_build_request(struct tf_compiler *compiler, const struct tf_build_request *request,
+                              struct tf_build *ret_build, struct tf_error *error)
 {
+    const uint8_t *const source = request->source;
+    size_t const source_bytes = request->source_bytes;
     (void)compiler;
     char text[512];
     snprintf(text, sizeof(text), "%.*s", (int)(source_bytes < 500 ? source_bytes : 500), (const char *)source);
@@ -98,7 +99,7 @@ int tf_compiler_build(struct tf_compiler *compiler, const uint8_t *source, size_
     tf_hash_hex(digest, manifest->object_sha256);
     digest[0] ^= 0xff;
     tf_hash_hex(digest, manifest->key);
-    if (is_known(context, manifest->key)) {
+    if (request->is_known(request->context, manifest->key)) {
         ret_build->known = true;
         return TF_OK;
     }
