@@ -29,6 +29,9 @@ static struct tf_key keys[] = {
     TOP(slice_us, TF_KEY_NUMBER, 1000, 100, 1000000, "us", NULL, "one turn of a function that computes"),
     SUB("toolchain", wabt_prefix, TF_KEY_TEXT, 0, 0, 0, "", "what scripts/install-deps made", "folder that holds bin/wasm2c"),
     SUB("toolchain", cc, TF_KEY_TEXT, 0, 0, 0, "", "gcc", "C compiler: gcc, clang, or a path below /usr"),
+    SUB("toolchain", fast_cc, TF_KEY_TEXT, 0, 0, 0, "", "clang, where there is one", "C compiler of the fast tier"),
+    {.section = "toolchain", .name = "tiers", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, tiers),
+     .initial_text = "both", .unit = "", .choices = {"both", "fast", "optimised"}, .what = "which tiers a function goes through"},
     SUB("toolchain", cpu_level, TF_KEY_NUMBER, 2, 2, 4, "x86-64-vN", NULL, "what compiled functions may use"),
     {.section = "toolchain", .name = "profile", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, profile),
      .initial_text = "fast", .unit = "", .choices = {"fast", "strict"}, .what = "how literally the specification is taken"},
@@ -114,6 +117,7 @@ void tf_config_dispose(struct tf_config *config)
     free(config->logs.log_folder);
     free(config->wabt_prefix);
     free(config->cc);
+    free(config->fast_cc);
     memset(config, 0, sizeof(*config));
 }
 
@@ -393,6 +397,8 @@ struct tf_compiler_config tf_config_compiler(const struct tf_config *config)
 {
     return (struct tf_compiler_config){.wabt_prefix = config->wabt_prefix,
                                        .cc = config->cc,
+                                       .fast_cc = config->fast_cc,
+                                       .tiers = (enum tf_tiers)config->tiers,
                                        .cpu_level = (uint32_t)config->cpu_level,
                                        .profile = (enum tf_profile)config->profile,
                                        .limits = config->limits};

@@ -50,7 +50,8 @@ struct tf_config {
     size_t listen_count;
     uint64_t workers; /* 0: one per CPU */
     uint64_t slice_us;
-    char *wabt_prefix, *cc; /* NULL: the compiler's own default */
+    char *wabt_prefix, *cc, *fast_cc; /* NULL: the compiler's own default */
+    uint64_t tiers;                   /* enum tf_tiers */
     uint64_t cpu_level;
     uint64_t profile; /* enum tf_profile */
     uint64_t jobs;    /* 0: one per CPU */

@@ -17,8 +17,8 @@
 
 /* Key: the tools and flags of a tier, the number of parts, the canonical module, the memory image (active data is in
  * it, and nowhere else), the text that we put around generated C, and what the manifest takes from the record. All is
- * hashed as it was read here, and the second child is given the same bytes. The text is made again by it: what the first
- * child says of that only makes another key. */
+ * hashed as it was read here, and the second child is given the same bytes. The text is made again by it: what the
+ * first child says of that only makes another key. */
 static void make_key(const struct tf_compiler *compiler, const struct tf_build *build, const struct tf_buffer *shim,
                      enum tf_tier tier, struct tf_build_judgement *judgement)
 {

@@ -1,7 +1,7 @@
 /*
  * Large passive data. wasm2c writes each byte as six characters of C, which a compiler takes a minute and a gigabyte to
- * read back; the assembler copies a file of bytes in no time. The text is read here exactly as wasm2c writes it, so that
- * nothing but bytes gets from it into the file.
+ * read back; the assembler copies a file of bytes in no time. The text is read here exactly as wasm2c writes it, so
+ * that nothing but bytes gets from it into the file.
  */
 #include <inttypes.h>
 #include <string.h>

@@ -33,8 +33,8 @@ static const char *const common[] = {
     "-fno-lto",
 };
 
-/* -O2's own cost model of the vectoriser leaves nearly every loop of a guest alone: halves the time of a matrix product,
- * costs a tenth or two of the compile time. */
+/* -O2's own cost model of the vectoriser leaves nearly every loop of a guest alone: this halves the time of a matrix
+ * product and costs a tenth or two of the compile time. */
 static const char *const gcc_optimised[] = {"-O2", "-fvect-cost-model=dynamic"};
 static const char *const clang_optimised[] = {"-O2"};
 static const char *const fast[] = {"-O0"};

@@ -6,7 +6,7 @@
 #define OPTIMISED_NS_PER_BYTE 66000u
 #define LARGE_FUNCTION_BYTES 65536u
 
-/* What is not split: each part reads the prelude again, and functions of one part alone are inlined into one another. */
+/* What is not split. Each part reads the prelude again, and only functions of one part are inlined into one another. */
 #define FAST_UNSPLIT_BYTES 65536u
 #define FAST_PART_BYTES 65536u
 #define OPTIMISED_PART_BYTES 1048576u

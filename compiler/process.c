@@ -244,7 +244,7 @@ int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, 
                      struct tf_error *error)
 {
     struct tf_process_config const config = {
-        .kind = kind, .source = source, .source_bytes = source_bytes, .judged = judged, .plan = {.parts = 1, .parallel = 1}};
+        .kind = kind, .source = source, .source_bytes = source_bytes, .judged = judged, .plan = {0, 1, 1}};
     return tf_process_start_config(compiler, &config, ret_process, error);
 }
 

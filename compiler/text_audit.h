@@ -20,7 +20,8 @@ enum tf_text_kind {
     TF_TEXT_PART,
 };
 
-/* `text` is the module's part of m.h, m.c, m-impl.h or m_<n>.c (compiler/stock.h). Errors: AUDIT (gives line and offending token). */
+/* `text` is the module's part of m.h, m.c, m-impl.h or m_<n>.c (compiler/stock.h). Errors: AUDIT (gives line and
+ * offending token). */
 int tf_text_audit(enum tf_text_kind kind, const uint8_t *text, size_t length, struct tf_error *error);
 
 #endif
