@@ -79,10 +79,10 @@ static int compare_offsets(const void *a, const void *b)
 static const Elf64_Shdr *find_symbols(const struct tf_buffer *object, const Elf64_Ehdr *header,
                                       const Elf64_Shdr **ret_names)
 {
-    const Elf64_Shdr *const sections = (const void *)(object->bytes + header->e_shoff);
     if (header->e_shentsize != sizeof(Elf64_Shdr) || header->e_shoff % 8 != 0 ||
         !in_file(object, header->e_shoff, (uint64_t)header->e_shnum * sizeof(Elf64_Shdr)))
         return NULL;
+    const Elf64_Shdr *const sections = (const void *)(object->bytes + header->e_shoff);
     for (uint32_t i = 0; i < header->e_shnum; i++) {
         const Elf64_Shdr *const section = &sections[i];
         if (section->sh_type != SHT_SYMTAB || section->sh_link >= header->e_shnum || section->sh_offset % 8 != 0)

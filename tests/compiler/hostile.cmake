@@ -1,0 +1,13 @@
+# Modules that somebody else's generator makes, through our compiler and through wabt's interpreter; and modules that
+# are made to hurt a compiler. The folder's CMakeLists.txt includes this.
+add_executable(differential_run ${CMAKE_CURRENT_LIST_DIR}/differential_run.c)
+target_link_libraries(differential_run PRIVATE tf_compiler tf_compiler_child ${CMAKE_DL_LIBS})
+target_compile_definitions(differential_run PRIVATE TF_WABT_PREFIX_DEFAULT="${TF_WABT_PREFIX}")
+add_dependencies(differential_run terrafirma-compiler)
+foreach(profile strict fast)
+    if(NOT TF_SANITIZE)
+        add_test(NAME differential-${profile} COMMAND python3 ${CMAKE_CURRENT_LIST_DIR}/differential.py
+            --build ${CMAKE_BINARY_DIR} --count 20 --profile ${profile} --seed ${profile})
+        set_tests_properties(differential-${profile} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+    endif()
+endforeach()
