@@ -183,6 +183,7 @@ static int work(const struct child *child, struct tf_error *error)
                                             .wake_fd = child->wake_count > 0 ? child->wake_fds[0] : -1,
                                             .stop_fd = child->stop_fd,
                                             .log_fd = child->log_count > 0 ? child->log_fds[0] : 0,
+                                            .tells_sums = child->config.logs.access_format == TF_LOGS_OFF,
                                             .running_fd = child->running_fd,
                                             .quarantine_fd = child->quarantine_fd,
                                             .slice_us = (uint32_t)child->config.slice_us};

@@ -10,6 +10,8 @@
 #include "h2o-handler/state.h"
 
 #define FACTS_EVERY_MS 1000
+/* What a worker that dies takes along. */
+#define SUMS_EVERY_MS 100
 /* No time of a request is longer; the log service believes none that is. */
 #define SPAN_NS_MAX (3600 * TF_NS_PER_S)
 
@@ -83,6 +85,7 @@ int tf_report_init(struct tf_report *report, const struct tf_worker_config *conf
     void *running = NULL, *quarantine = NULL;
     int result = 0;
     report->process = (uint64_t)getpid();
+    report->tells_sums = config->tells_sums;
     set_clock(&report->clock);
     if (config->log_fd > 0 && (result = tf_ring_map(config->log_fd, true, &report->ring, error)) == 0)
         report->is_on = true;
@@ -135,10 +138,28 @@ static void write_facts(struct tf_worker *worker)
     tf_ring_write(&worker->report.ring, record, (uint32_t)tf_log_record_facts(record, &facts));
 }
 
+void tf_report_flush(struct tf_report *report)
+{
+    if (report->is_on && report->tally.used > 0)
+        tf_tally_flush(&report->tally, &report->ring, real_time_of(report, tf_report_now_ns(report)));
+}
+
+int32_t tf_report_wait_ms(const struct tf_worker *worker, int32_t wait_ms)
+{
+    uint64_t const now_ms = h2o_now(worker->server.loop), next_ms = worker->report.next_sums_ms;
+    if (worker->report.tally.used == 0 || next_ms >= now_ms + (uint64_t)wait_ms)
+        return wait_ms;
+    return next_ms > now_ms ? (int32_t)(next_ms - now_ms) : 0;
+}
+
 void tf_report_turn(struct tf_worker *worker)
 {
     struct tf_report *const report = &worker->report;
     uint64_t const now_ms = h2o_now(worker->server.loop); /* the loop read the clock already */
+    if (now_ms >= report->next_sums_ms) {
+        tf_report_flush(report);
+        report->next_sums_ms = now_ms + SUMS_EVERY_MS;
+    }
     if (now_ms < report->next_facts_ms)
         return;
     report->next_facts_ms = now_ms + FACTS_EVERY_MS;
@@ -163,6 +184,31 @@ static void find_fields(const h2o_req_t *req, struct tf_log_request *request)
     }
 }
 
+static void write_request(struct tf_report *report, h2o_req_t *req, const struct tf_reported *reported,
+                          const struct tf_tally_request *counted)
+{
+    struct tf_log_request request = {
+        .time_ns = counted->time_ns,
+        .wall_ns = counted->wall_ns,
+        .cpu_ns = counted->cpu_ns,
+        .queue_ns = counted->queue_ns,
+        .response_bytes = counted->response_bytes,
+        .error_id = reported->error_id,
+        .status = counted->status,
+        .protocol = (uint16_t)req->version,
+        .trap = counted->trap,
+        .outcome = counted->outcome,
+        .site = counted->site,
+        .function = tf_report_name(reported->function),
+        .method = text_of(req->input.method),
+        .target = text_of(req->input.path),
+        .address = text_of(tf_connection_address(tf_connection_of(req))),
+    };
+    find_fields(req, &request);
+    uint8_t record[TF_LOG_RECORD_BYTES_MAX];
+    tf_ring_write(&report->ring, record, (uint32_t)tf_log_record_request(record, &request));
+}
+
 void tf_report_request(struct tf_worker *worker, h2o_req_t *req, const struct tf_reported *reported)
 {
     struct tf_report *const report = &worker->report;
@@ -170,29 +216,22 @@ void tf_report_request(struct tf_worker *worker, h2o_req_t *req, const struct tf
         return;
     uint64_t const now_ns = tf_report_now_ns(report);
     bool const is_gone = reported->outcome == TF_LOG_OUTCOME_GONE;
-    struct tf_log_request request = {
+    bool const has_length = !is_gone && req->res.content_length != SIZE_MAX && !tf_request_is_head(req);
+    struct tf_tally_request const counted = {
         .time_ns = real_time_of(report, now_ns),
         .wall_ns = span_ns(reported->arrived_ns, now_ns),
         .cpu_ns = reported->cpu_ns,
         .queue_ns = reported->queue_ns,
-        .error_id = reported->error_id,
-        .protocol = (uint16_t)req->version,
+        .response_bytes = has_length ? req->res.content_length : 0,
+        .status = is_gone ? 0 : (uint16_t)req->res.status,
         .trap = (uint8_t)reported->trap,
         .outcome = (uint8_t)reported->outcome,
         .site = tf_report_name(reported->site),
-        .function = tf_report_name(reported->function),
-        .method = text_of(req->input.method),
-        .target = text_of(req->input.path),
-        .address = text_of(tf_connection_address(tf_connection_of(req))),
     };
-    if (!is_gone) {
-        request.status = (uint16_t)req->res.status;
-        if (req->res.content_length != SIZE_MAX && !tf_request_is_head(req))
-            request.response_bytes = req->res.content_length;
-    }
-    find_fields(req, &request);
-    uint8_t record[TF_LOG_RECORD_BYTES_MAX];
-    tf_ring_write(&report->ring, record, (uint32_t)tf_log_record_request(record, &request));
+    if (report->tells_sums)
+        tf_tally_add(&report->tally, &report->ring, &counted);
+    else
+        write_request(report, req, reported, &counted);
 }
 
 void tf_report_text(struct tf_report *report, const char *site, const char *function, const char *kind,

@@ -14,6 +14,7 @@
 
 #include "base/ring.h"
 #include "h2o-handler/shared.h"
+#include "h2o-handler/tally.h"
 #include "h2o-handler/worker.h"
 #include <terrafirma/log_record.h>
 
@@ -29,12 +30,14 @@ struct tf_report_clock {
 
 struct tf_report {
     bool is_on; /* there is a ring */
+    bool tells_sums;
     struct tf_ring ring;
     struct tf_shared_running *running;             /* mapped; NULL: nobody asks */
     const struct tf_shared_quarantine *quarantine; /* mapped; NULL: none */
     struct tf_report_clock clock;
-    uint64_t next_facts_ms; /* of the loop's clock */
+    uint64_t next_facts_ms, next_sums_ms; /* of the loop's clock */
     uint64_t process;
+    struct tf_tally tally;
 };
 
 /* Maps what the configuration's descriptors say; those stay the caller's. Errors: SYSTEM, CORRUPT. */
@@ -43,8 +46,12 @@ void tf_report_dispose(struct tf_report *report);
 
 /* CLOCK_MONOTONIC, about. */
 uint64_t tf_report_now_ns(const struct tf_report *report);
-/* Once a turn of the loop; does something once a second. */
+/* Once a turn of the loop; does something now and then. */
 void tf_report_turn(struct tf_worker *worker);
+/* `wait_ms`, or less where something is to be told before. */
+int32_t tf_report_wait_ms(const struct tf_worker *worker, int32_t wait_ms);
+/* Tells what was counted and not yet told. */
+void tf_report_flush(struct tf_report *report);
 
 /* One request, right after it was answered: status and length are taken from `req`. */
 struct tf_reported {

@@ -160,7 +160,8 @@ static void turn(struct tf_worker *worker, int32_t wait_ms)
     }
     tf_schedule_begin_turn(&worker->schedule);
     bool const has_work = tf_schedule_has_work(&worker->schedule) || worker->calls.is_due;
-    tf_server_turn(&worker->server, has_work ? 0 : tf_parked_wait_ms(&worker->parked, wait_ms));
+    wait_ms = tf_report_wait_ms(worker, tf_parked_wait_ms(&worker->parked, wait_ms));
+    tf_server_turn(&worker->server, has_work ? 0 : wait_ms);
     tf_parked_turn(worker);
     tf_schedule_turn(worker);
     tf_calls_turn(worker);
@@ -192,7 +193,9 @@ int tf_worker_run(const struct tf_worker_config *config, struct tf_error *error)
     worker.open_anyway_ns = tf_clock_ns() + OPEN_ANYWAY_NS;
     while (!worker.stop_requested)
         turn(&worker, IDLE_WAIT_MS);
-    if (drain(&worker))
+    bool const is_idle = drain(&worker);
+    tf_report_flush(&worker.report);
+    if (is_idle)
         dispose(&worker);
     else
         tf_log_notice(&worker.log, "stopped with %" PRIu64 " connections open",

@@ -4,6 +4,7 @@
 #ifndef TF_H2O_HANDLER_WORKER_H
 #define TF_H2O_HANDLER_WORKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <terrafirma/error.h>
@@ -27,6 +28,7 @@ struct tf_worker_config {
     int stop_fd;                /* readable (or closed at the other end): stop gracefully */
     uint32_t slice_us;
     int log_fd;                 /* ring (base/ring.h) of the log service; 0: none, what it would get goes to stderr */
+    bool tells_sums;            /* of requests to the log service, not each: it writes no access log */
     int running_fd;             /* memfds (h2o-handler/shared.h); 0: none. The second cannot be written to */
     int quarantine_fd;
     int call_wake_fd;           /* eventfd by which services wake this worker; 0: no services */

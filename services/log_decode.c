@@ -156,6 +156,42 @@ static bool decode_request(const uint8_t *bytes, size_t length, struct tf_log_re
            (!has_function || (has_site && tf_log_function_is_valid(request->function)));
 }
 
+static bool decode_sums(const uint8_t *bytes, size_t length, struct tf_log_sums *sums)
+{
+    static const uint16_t most[] = {TF_LOG_SITE_BYTES};
+    struct tf_log_wire_sums wire;
+    if (length < sizeof(wire))
+        return false;
+    memcpy(&wire, bytes, sizeof(wire));
+    struct tf_log_text site;
+    if (!find_texts(bytes, sizeof(wire), length, wire.lengths, most, 1, &site) || wire.requests == 0 ||
+        wire.requests > TF_LOG_SUMS_REQUESTS_MAX)
+        return false;
+    *sums = (struct tf_log_sums){
+        .time_ns = wire.head.time_ns,
+        .wall_ns = wire.wall_ns,
+        .cpu_ns = wire.cpu_ns,
+        .queue_ns = wire.queue_ns,
+        .response_bytes = wire.response_bytes,
+        .requests = wire.requests,
+        .status = wire.status,
+        .trap = wire.trap,
+        .outcome = wire.outcome,
+        .site = site,
+    };
+    uint64_t in_buckets = 0;
+    for (unsigned i = 0; i < TF_LOG_WALL_BUCKETS; i++) {
+        sums->wall_us[i] = wire.wall_us[i];
+        in_buckets += wire.wall_us[i];
+    }
+    return in_buckets == wire.requests && (wire.lengths[1] | wire.lengths[2] | wire.lengths[3]) == 0 &&
+           wire.wall_ns / wire.requests <= TF_LOG_NS_MAX && wire.cpu_ns / wire.requests <= TF_LOG_NS_MAX &&
+           wire.queue_ns / wire.requests <= TF_LOG_NS_MAX &&
+           wire.response_bytes / wire.requests <= TF_LOG_RESPONSE_BYTES_MAX &&
+           (wire.status == 0 || (wire.status >= 100 && wire.status <= 999)) && wire.trap < TF_TRAP_COUNT &&
+           wire.outcome < TF_LOG_OUTCOME_COUNT && (site.length == 0 || tf_log_site_is_valid(site));
+}
+
 static bool decode_text(const uint8_t *bytes, size_t length, struct tf_log_guest_text *text)
 {
     static const uint8_t zeros[7];
@@ -236,6 +272,9 @@ bool tf_log_decode(const uint8_t *bytes, size_t length, struct tf_log_record *re
     switch (head.kind) {
     case TF_LOG_RECORD_REQUEST:
         is_good = decode_request(bytes, length, &record.request);
+        break;
+    case TF_LOG_RECORD_SUMS:
+        is_good = decode_sums(bytes, length, &record.sums);
         break;
     case TF_LOG_RECORD_TEXT:
         is_good = decode_text(bytes, length, &record.text);

@@ -19,6 +19,7 @@ struct tf_log_record {
     enum tf_log_record_kind kind;
     union {
         struct tf_log_request request;
+        struct tf_log_sums sums;
         struct tf_log_guest_text text;
         struct tf_log_failure failure;
         struct tf_log_facts facts;

@@ -66,28 +66,36 @@ static void add(uint64_t *sum, uint64_t amount)
         *sum = UINT64_MAX;
 }
 
-static unsigned bucket_of(uint64_t wall_ns)
+static void count_status(struct tf_metrics_counts *counts, uint16_t status, uint32_t requests)
 {
-    uint64_t const us = wall_ns / 1000;
-    unsigned const bucket = us == 0 ? 0 : 64u - (unsigned)__builtin_clzll(us);
-    return bucket < TF_METRICS_BUCKETS ? bucket : TF_METRICS_BUCKETS - 1;
-}
-
-static void count_status(struct tf_metrics_counts *counts, uint16_t status)
-{
-    counts->classes[status / 100 % TF_METRICS_CLASSES]++;
+    counts->classes[status / 100 % TF_METRICS_CLASSES] += requests;
     for (uint32_t i = 0; i < counts->status_count; i++) {
         if (counts->statuses[i] == status) {
-            counts->status_counts[i]++;
+            counts->status_counts[i] += requests;
             return;
         }
     }
     if (counts->status_count == TF_METRICS_STATUSES) {
-        counts->other_statuses++;
+        counts->other_statuses += requests;
         return;
     }
     counts->statuses[counts->status_count] = status;
-    counts->status_counts[counts->status_count++] = 1;
+    counts->status_counts[counts->status_count++] = requests;
+}
+
+static void count_sums(struct tf_metrics_counts *counts, const struct tf_log_sums *sums)
+{
+    counts->requests += sums->requests;
+    add(&counts->bytes, sums->response_bytes);
+    add(&counts->wall_ns, sums->wall_ns);
+    add(&counts->cpu_ns, sums->cpu_ns);
+    add(&counts->queue_ns, sums->queue_ns);
+    counts->outcomes[sums->outcome] += sums->requests;
+    if (sums->trap != TF_TRAP_NONE)
+        counts->traps[sums->trap] += sums->requests;
+    for (unsigned i = 0; i < TF_METRICS_BUCKETS; i++)
+        counts->wall_us[i] += sums->wall_us[i];
+    count_status(counts, sums->status, sums->requests);
 }
 
 static void count_request(struct tf_metrics_counts *counts, const struct tf_log_request *request)
@@ -100,8 +108,8 @@ static void count_request(struct tf_metrics_counts *counts, const struct tf_log_
     counts->outcomes[request->outcome]++;
     if (request->trap != TF_TRAP_NONE)
         counts->traps[request->trap]++;
-    counts->wall_us[bucket_of(request->wall_ns)]++;
-    count_status(counts, request->status);
+    counts->wall_us[tf_log_wall_bucket(request->wall_ns)]++;
+    count_status(counts, request->status, 1);
 }
 
 void tf_metrics_add(struct tf_metrics *metrics, uint32_t worker, const struct tf_log_record *record)
@@ -119,6 +127,10 @@ void tf_metrics_add(struct tf_metrics *metrics, uint32_t worker, const struct tf
         count_request(&metrics->total, &record->request);
         metrics->statuses[record->request.status]++;
         count_request(counts_of(metrics, record->request.site), &record->request);
+    } else if (record->kind == TF_LOG_RECORD_SUMS) {
+        count_sums(&metrics->total, &record->sums);
+        metrics->statuses[record->sums.status] += record->sums.requests;
+        count_sums(counts_of(metrics, record->sums.site), &record->sums);
     } else if (record->kind == TF_LOG_RECORD_TEXT) {
         metrics->total.said++;
         counts_of(metrics, record->text.site)->said++;

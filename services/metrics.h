@@ -26,7 +26,7 @@
 #include "services/log_decode.h"
 
 #define TF_METRICS_STATUSES 24u
-#define TF_METRICS_BUCKETS 38u /* 2^37 µs are more than TF_LOG_NS_MAX */
+#define TF_METRICS_BUCKETS TF_LOG_WALL_BUCKETS /* 2^37 µs are more than TF_LOG_NS_MAX */
 #define TF_METRICS_CLASSES 10u /* by the first digit; 0: no answer */
 
 struct tf_metrics_counts {

@@ -29,6 +29,7 @@ enum tf_log_record_kind {
     TF_LOG_RECORD_TEXT = 2,    /* a guest said something */
     TF_LOG_RECORD_FAILURE = 3, /* a guest ended badly, or could not be started */
     TF_LOG_RECORD_FACTS = 4,   /* the worker's own counters */
+    TF_LOG_RECORD_SUMS = 5,    /* requests of one site that ended alike; where no access log wants each of them */
 };
 
 /* What became of a request, as far as a function was meant. X(ID, "name in logs and metrics") */
@@ -104,6 +105,27 @@ struct tf_log_request {
     struct tf_log_text referer, agent; /* headers; may be left empty */
 };
 
+/* Requests by their wall time: bucket n has those of less than 2^n µs and at least half of that. */
+#define TF_LOG_WALL_BUCKETS 38u
+#define TF_LOG_SUMS_REQUESTS_MAX (1u << 20) /* of one record: no sum below can overflow */
+
+struct tf_log_sums {
+    uint64_t time_ns; /* CLOCK_REALTIME, when they were told */
+    uint64_t wall_ns, cpu_ns, queue_ns, response_bytes; /* of all together; each as in tf_log_request */
+    uint32_t requests; /* at least 1 */
+    uint16_t status;
+    uint8_t trap, outcome;
+    uint32_t wall_us[TF_LOG_WALL_BUCKETS];
+    struct tf_log_text site; /* empty: the host means none */
+};
+
+static inline unsigned tf_log_wall_bucket(uint64_t wall_ns)
+{
+    uint64_t const us = wall_ns / 1000;
+    unsigned const bucket = us == 0 ? 0 : 64u - (unsigned)__builtin_clzll(us);
+    return bucket < TF_LOG_WALL_BUCKETS ? bucket : TF_LOG_WALL_BUCKETS - 1;
+}
+
 struct tf_log_guest_text {
     uint64_t time_ns;
     bool is_cut; /* there was more; may be set by the caller too */
@@ -151,6 +173,16 @@ struct tf_log_wire_request {
     uint16_t lengths[8]; /* site, function, method, target, address, referer, agent; 0 */
 };
 
+struct tf_log_wire_sums {
+    struct tf_log_wire_head head;
+    uint64_t wall_ns, cpu_ns, queue_ns, response_bytes;
+    uint32_t requests;
+    uint16_t status;
+    uint8_t trap, outcome;
+    uint32_t wall_us[TF_LOG_WALL_BUCKETS];
+    uint16_t lengths[4]; /* site; 0, 0, 0 */
+};
+
 struct tf_log_wire_text {
     struct tf_log_wire_head head;
     uint16_t lengths[4]; /* site, function, kind, text */
@@ -173,6 +205,7 @@ struct tf_log_wire_facts {
 };
 
 _Static_assert(sizeof(struct tf_log_wire_head) == 16 && sizeof(struct tf_log_wire_request) == 80 &&
+                   sizeof(struct tf_log_wire_sums) == 216 &&
                    sizeof(struct tf_log_wire_text) == 32 && sizeof(struct tf_log_wire_failure) == 48,
                "records have no padding, which would carry a worker's old memory out");
 _Static_assert(sizeof(struct tf_log_wire_request) + TF_LOG_SITE_BYTES + TF_LOG_FUNCTION_BYTES + TF_LOG_METHOD_BYTES +
@@ -264,6 +297,26 @@ static inline size_t tf_log_record_request(uint8_t ret_record[TF_LOG_RECORD_BYTE
     wire.lengths[6] = tf_log_writer_put(&writer, request->agent, TF_LOG_FIELD_BYTES);
     wire.is_cut = writer.is_cut;
     wire.head = tf_log_wire_head(TF_LOG_RECORD_REQUEST, writer.at, request->time_ns);
+    memcpy(ret_record, &wire, sizeof(wire));
+    return writer.at;
+}
+
+static inline size_t tf_log_record_sums(uint8_t ret_record[TF_LOG_RECORD_BYTES_MAX], const struct tf_log_sums *sums)
+{
+    struct tf_log_writer writer = {ret_record, sizeof(struct tf_log_wire_sums), false};
+    struct tf_log_wire_sums wire = {
+        .wall_ns = sums->wall_ns,
+        .cpu_ns = sums->cpu_ns,
+        .queue_ns = sums->queue_ns,
+        .response_bytes = sums->response_bytes,
+        .requests = sums->requests,
+        .status = sums->status,
+        .trap = sums->trap,
+        .outcome = sums->outcome,
+    };
+    memcpy(wire.wall_us, sums->wall_us, sizeof(wire.wall_us));
+    wire.lengths[0] = tf_log_writer_put(&writer, sums->site, TF_LOG_SITE_BYTES);
+    wire.head = tf_log_wire_head(TF_LOG_RECORD_SUMS, writer.at, sums->time_ns);
     memcpy(ret_record, &wire, sizeof(wire));
     return writer.at;
 }

@@ -252,6 +252,34 @@ class Life(e2e.Case):
         finally:
             server.close()
 
+    def test_without_an_access_log(self):
+        """Requests are counted all the same, what stood in a worker's sums at the stop included."""
+        server = e2e.Server(workers=1, config="logs:\n  access_format: off\n")
+        try:
+            server.put("ok.wasm", guests.answer("fine"), site="a.example")
+            server.put("bad.wasm", guests.module(guests.TRAP), site="a.example")
+            server.start()
+            server.wait_for("/ok.wasm", host="a.example")
+            server.wait_for("/bad.wasm", host="a.example", status=502)
+            for _ in range(10):
+                server.ask("/bad.wasm", host="a.example")
+
+            def counts():
+                return metrics(server).get("sites", {}).get("a.example", {})
+
+            server.until(lambda: counts().get("statuses", {}).get("502", 0) >= 10, "they are counted", 20)
+            self.assertGreaterEqual(counts()["traps"]["unreachable"], 10)
+            self.assertGreaterEqual(counts()["failures"], 10) # told one by one, with their reasons
+            before = counts()["statuses"]["200"]
+            for _ in range(25):
+                server.ask("/ok.wasm", host="a.example")
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(counts()["statuses"]["200"], before + 25)
+            self.assertEqual(metrics(server)["workers"][0]["bad"], 0)
+            self.assertEqual(glob.glob(os.path.join(server.cache, "log", "*", "access.log")), [])
+        finally:
+            server.close()
+
     def test_a_folder_and_a_form(self):
         folder = tempfile.mkdtemp(prefix="tf-e2e-logs-")
         server = e2e.Server(config="logs:\n  log_folder: %s/new/logs\n  access_format: combined\n  address: none\n"

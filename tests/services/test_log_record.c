@@ -146,6 +146,7 @@ static void test_refusals(void)
     for (size_t cut = 0; cut < length; cut++)
         CHECK(!tf_log_decode(good, cut, &record));
     CHECK(!tf_log_decode(good, length + 1, &record));
+/* Of `wire` and `good`, `length` bytes long. */
 #define WRONG(change)                                                                                                  \
     do {                                                                                                               \
         memcpy(&wire, good, sizeof(wire));                                                                             \
@@ -156,7 +157,8 @@ static void test_refusals(void)
     } while (0)
     WRONG(wire.head.version++);
     WRONG(wire.head.kind = 0);
-    WRONG(wire.head.kind = 5);
+    WRONG(wire.head.kind = 6);
+    WRONG(wire.head.kind = TF_LOG_RECORD_SUMS);
     WRONG(wire.head.kind = TF_LOG_RECORD_FACTS);
     WRONG(wire.head.bytes--);
     WRONG(wire.status = 99);
@@ -176,6 +178,52 @@ static void test_refusals(void)
     WRONG((wire.lengths[0] -= 11, wire.lengths[1] += 11)); /* a function without a site */
 }
 
+static struct tf_log_sums some_sums(void)
+{
+    struct tf_log_sums sums = {.time_ns = 7, .wall_ns = 3000, .cpu_ns = 2000, .queue_ns = 100, .response_bytes = 42,
+                               .requests = 3, .status = 502, .trap = TF_TRAP_UNREACHABLE,
+                               .outcome = TF_LOG_OUTCOME_TRAPPED, .site = TEXT("example.com")};
+    sums.wall_us[0] = 2;
+    sums.wall_us[TF_LOG_WALL_BUCKETS - 1] = 1;
+    return sums;
+}
+
+static void test_sums(void)
+{
+    uint8_t good[TF_LOG_RECORD_BYTES_MAX], bytes[TF_LOG_RECORD_BYTES_MAX];
+    struct tf_log_record record;
+    struct tf_log_sums const sums = some_sums();
+    size_t const length = tf_log_record_sums(good, &sums);
+    CHECK(tf_log_decode(good, length, &record) && record.kind == TF_LOG_RECORD_SUMS);
+    const struct tf_log_sums *const out = &record.sums;
+    CHECK(out->time_ns == 7 && out->wall_ns == 3000 && out->cpu_ns == 2000 && out->queue_ns == 100);
+    CHECK(out->response_bytes == 42 && out->requests == 3 && out->status == 502 && same(out->site, "example.com"));
+    CHECK(out->trap == TF_TRAP_UNREACHABLE && out->outcome == TF_LOG_OUTCOME_TRAPPED);
+    CHECK(memcmp(out->wall_us, sums.wall_us, sizeof(sums.wall_us)) == 0);
+    for (size_t cut = 0; cut < length; cut++)
+        CHECK(!tf_log_decode(good, cut, &record));
+    struct tf_log_wire_sums wire;
+    WRONG(wire.requests = 0);
+    WRONG(wire.requests = 4);
+    WRONG(wire.wall_us[1] = 1);
+    WRONG((wire.wall_us[0] = UINT32_MAX, wire.requests = 0)); /* what a sum of 32 bits would take for right */
+    WRONG((wire.wall_us[0] = TF_LOG_SUMS_REQUESTS_MAX, wire.requests = TF_LOG_SUMS_REQUESTS_MAX + 1));
+    WRONG(wire.wall_ns = 3 * TF_LOG_NS_MAX + 3);
+    WRONG(wire.cpu_ns = UINT64_MAX);
+    WRONG(wire.queue_ns = UINT64_MAX);
+    WRONG(wire.response_bytes = UINT64_MAX);
+    WRONG(wire.status = 99);
+    WRONG(wire.trap = TF_TRAP_COUNT);
+    WRONG(wire.outcome = TF_LOG_OUTCOME_COUNT);
+    WRONG(wire.lengths[0]--);
+    WRONG(wire.lengths[1] = 1);
+    WRONG(wire.lengths[3] = 1);
+    for (unsigned us = 0; us < 100; us++)
+        CHECK(tf_log_wall_bucket(us * 1000) == (us == 0 ? 0 : us == 1 ? 1 : us < 4 ? 2 : us < 8 ? 3 : us < 16 ? 4 :
+                                                us < 32 ? 5 : us < 64 ? 6 : 7));
+    CHECK(tf_log_wall_bucket(UINT64_MAX) == TF_LOG_WALL_BUCKETS - 1);
+}
+
 static void test_hostile_bytes(void)
 {
     uint8_t *const bytes = malloc(TF_LOG_RECORD_BYTES_MAX);
@@ -184,7 +232,8 @@ static void test_hostile_bytes(void)
     srand(1);
     for (int round = 0; round < 300000; round++) {
         struct tf_log_request const request = a_request();
-        size_t length = tf_log_record_request(bytes, &request);
+        struct tf_log_sums const sums = some_sums();
+        size_t length = round % 4 == 0 ? tf_log_record_sums(bytes, &sums) : tf_log_record_request(bytes, &request);
         for (int i = rand() % 4; i > 0; i--)
             bytes[(size_t)rand() % length] = (uint8_t)rand();
         if (rand() % 4 == 0) {
@@ -192,7 +241,7 @@ static void test_hostile_bytes(void)
             if (length >= 8)
                 memcpy(bytes + 4, &(uint32_t){(uint32_t)length}, 4);
             if (length >= 4)
-                memcpy(bytes, &(uint16_t[]){1, (uint16_t)(rand() % 5)}, 4);
+                memcpy(bytes, &(uint16_t[]){1, (uint16_t)(rand() % 6)}, 4);
         }
         uint8_t *const exact = malloc(length + 1);
         memcpy(exact, bytes, length);
@@ -217,4 +266,4 @@ static void test_names(void)
 }
 
 TEST_MAIN(TEST(test_request), TEST(test_others), TEST(test_too_long), TEST(test_sites), TEST(test_functions),
-          TEST(test_refusals), TEST(test_hostile_bytes), TEST(test_names))
+          TEST(test_refusals), TEST(test_sums), TEST(test_hostile_bytes), TEST(test_names))

@@ -79,6 +79,39 @@ static void test_counts(void)
     tf_metrics_dispose(&metrics);
 }
 
+/* Requests told in sums are counted as if each had been told. */
+static void test_sums(void)
+{
+    struct tf_metrics each, sums;
+    CHECK(tf_metrics_init(&each, 1, 10, 1) && tf_metrics_init(&sums, 1, 10, 1));
+    static const char *const sites[] = {"a.b", "", "c.d"};
+    for (size_t i = 0; i < 3; i++) {
+        struct tf_log_record one = a_request(sites[i], 502, 10);
+        one.request.trap = TF_TRAP_UNREACHABLE;
+        one.request.outcome = TF_LOG_OUTCOME_TRAPPED;
+        add(&each, one);
+        one.request.wall_ns = 70000;
+        add(&each, one);
+        struct tf_log_record both = {
+            .kind = TF_LOG_RECORD_SUMS,
+            .sums = {.site = text_of(sites[i]), .status = 502, .trap = TF_TRAP_UNREACHABLE, .requests = 2,
+                     .outcome = TF_LOG_OUTCOME_TRAPPED, .wall_ns = 80000, .cpu_ns = 20, .queue_ns = 6,
+                     .response_bytes = 200},
+        };
+        both.sums.wall_us[4] = both.sums.wall_us[7] = 1;
+        add(&sums, both);
+    }
+    CHECK(each.total.requests == 6 && memcmp(&each.total, &sums.total, sizeof(each.total)) == 0);
+    CHECK(memcmp(&each.none, &sums.none, sizeof(each.none)) == 0);
+    CHECK(memcmp(each.statuses, sums.statuses, sizeof(each.statuses)) == 0);
+    const struct tf_metrics_counts *const left = tf_metrics_site(&each, TEXT("c.d"));
+    const struct tf_metrics_counts *const right = tf_metrics_site(&sums, TEXT("c.d"));
+    CHECK(left != NULL && right != NULL && memcmp(left, right, sizeof(*left)) == 0);
+    CHECK(each.workers[0].records == 6 && sums.workers[0].records == 3);
+    tf_metrics_dispose(&each);
+    tf_metrics_dispose(&sums);
+}
+
 static void test_bounds(void)
 {
     struct tf_metrics metrics;
@@ -214,5 +247,5 @@ static void test_prometheus_hostile(void)
     tf_buffer_dispose(&text);
 }
 
-TEST_MAIN(TEST(test_counts), TEST(test_bounds), TEST(test_percentiles), TEST(test_facts), TEST(test_prometheus),
-          TEST(test_prometheus_hostile))
+TEST_MAIN(TEST(test_counts), TEST(test_sums), TEST(test_bounds), TEST(test_percentiles), TEST(test_facts),
+          TEST(test_prometheus), TEST(test_prometheus_hostile))
