@@ -38,7 +38,7 @@ static int read_canonical(struct build *build, const uint8_t *bytes, size_t leng
     struct tf_limits limits = build->child->job->limits;
     limits.module_bytes = UINT64_MAX;
     limits.module_exports = UINT32_MAX;
-    if (tf_wasm_read(bytes, length, &limits, 0, &build->canonical, &inner) != 0)
+    if (tf_wasm_read(bytes, length, &limits, TF_WASM_FEATURE_SIMD, &build->canonical, &inner) != 0)
         return tf_error_set(&build->child->error, TF_ERR_AUDIT, "the canonical module does not validate: %.300s",
                             inner.text);
     return 0;
@@ -48,7 +48,8 @@ static int judge(struct build *build)
 {
     struct tf_child *const child = build->child;
     const struct tf_job *const job = child->job;
-    int code = tf_wasm_read(child->source, job->source_bytes, &job->limits, 0, &build->source, &child->error);
+    int code = tf_wasm_read(child->source, job->source_bytes, &job->limits, TF_WASM_FEATURE_SIMD, &build->source,
+                            &child->error);
     if (code == 0)
         code = job->is_test_world ? tf_wasm_judge_test_world(build->source, &job->limits, &child->error)
                                   : tf_wasm_judge(build->source, &job->limits, &child->error);
@@ -119,8 +120,10 @@ static int write_prelude(struct build *build)
 {
     struct tf_error *const error = &build->child->error;
     int code = 0;
-    if (mkdir("terrafirma", 0700) != 0 || mkdir("compiler", 0700) != 0)
-        return tf_error_system(error, "making a folder of the build");
+    static const char *const folders[] = {"terrafirma", "compiler", "simde", "simde/wasm"};
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+        if (mkdir(folders[i], 0700) != 0)
+            return tf_error_system(error, "making a folder of the build");
     for (size_t i = 0; code == 0 && i < TF_EMBEDDED_COUNT; i++)
         code = tf_child_write(tf_embedded_files[i].name, tf_embedded_files[i].text, strlen(tf_embedded_files[i].text),
                               error);

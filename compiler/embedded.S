@@ -13,6 +13,8 @@
     embed tf_embedded_stdint, TF_FILE_STDINT
     embed tf_embedded_types, TF_FILE_TYPES
     embed tf_embedded_arithmetic, TF_FILE_ARITHMETIC
+    embed tf_embedded_simd, TF_FILE_SIMD
+    embed tf_embedded_simd_memory, TF_FILE_SIMD_MEMORY
     embed tf_embedded_mem, TF_FILE_MEM
     embed tf_embedded_instance, TF_FILE_INSTANCE
 

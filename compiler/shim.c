@@ -79,6 +79,8 @@ const char *tf_shim_c_type(uint8_t type)
         return "f32";
     case TF_WASM_F64:
         return "f64";
+    case TF_WASM_V128:
+        return "v128";
     case TF_WASM_FUNCREF:
         return "wasm_rt_funcref_t";
     default:
@@ -97,6 +99,8 @@ char tf_shim_field_letter(uint8_t type)
         return 'f';
     case TF_WASM_F64:
         return 'd';
+    case TF_WASM_V128:
+        return 'o';
     case TF_WASM_FUNCREF:
         return 'r';
     default:
@@ -208,8 +212,8 @@ static int put_export_prototypes(const struct tf_shim *shim, struct tf_buffer *t
 int tf_shim_before(const struct tf_shim *shim, struct tf_buffer *text, struct tf_error *error)
 {
     uint8_t storage[32];
-    tf_buffer_printf(text, "#define TF_STRICT %d\n#define TF_HAS_MEMORY %d\n", shim->is_strict,
-                     shim->canonical->has_memory);
+    tf_buffer_printf(text, "#define TF_STRICT %d\n#define TF_HAS_MEMORY %d\n#define TF_HAS_SIMD %d\n", shim->is_strict,
+                     shim->canonical->has_memory, shim->canonical->uses_simd);
     tf_buffer_printf(text, "#define TF_TABLE_ENTRIES_MAX %" PRIu64 "u\n", shim->limits->table_entries);
     tf_buffer_append_text(text, "#include \"wasm-rt.h\"\nstruct w2c_h;\nstruct w2c_m;\n");
     for (uint32_t i = 0; i < shim->canonical->import_count; i++) {

@@ -15,6 +15,8 @@ static char type_letter(uint8_t type)
         return 'f';
     case TF_WASM_F64:
         return 'F';
+    case TF_WASM_V128:
+        return 'V';
     case TF_WASM_FUNCREF:
         return 'r';
     default:
@@ -33,6 +35,8 @@ static const char *member(uint8_t type)
         return "f32";
     case TF_WASM_F64:
         return "f64";
+    case TF_WASM_V128:
+        return "v128";
     case TF_WASM_FUNCREF:
         return "funcref";
     default:
@@ -111,9 +115,10 @@ int tf_shim_put_test_exports(const struct tf_shim *shim, struct tf_buffer *text,
 {
     const struct tf_wasm_module *const module = shim->canonical;
     uint32_t const count = count_exports(module);
-    tf_buffer_append_text(text, "#include <compiler/test_world.h>\n"
-                                "#define TF_LETTER(field) _Generic(((w2c_m *)0)->field, u32 : \"i\", u64 : \"I\", "
-                                "f32 : \"f\", f64 : \"F\", wasm_rt_funcref_t : \"r\", wasm_rt_externref_t : \"e\")\n");
+    tf_buffer_printf(text, "#include <compiler/test_world.h>\n"
+                     "#define TF_LETTER(field) _Generic(((w2c_m *)0)->field, u32 : \"i\", u64 : \"I\", f32 : \"f\", "
+                     "f64 : \"F\", %swasm_rt_funcref_t : \"r\", wasm_rt_externref_t : \"e\")\n",
+                     module->uses_simd ? "v128 : \"V\", " : "");
     for (uint32_t i = 0; i < count; i++) {
         if (module->exports[i].kind != TF_WASM_FUNC)
             continue;

@@ -22,6 +22,7 @@ union tf_test_value {
     uint64_t i64;
     float f32;
     double f64;
+    uint8_t v128[16];
     void *externref;
     uint8_t funcref[TF_ABI_FUNCREF_BYTES]; /* as in a table; all zero: null */
 };
@@ -32,8 +33,8 @@ struct tf_test_export {
     uint32_t number; /* index in the export section of the source module */
     uint32_t kind;   /* enum tf_wasm_kind */
     uint32_t index;  /* in the kind's index space */
-    /* A letter a value as in worlds.h, and r = funcref, e = externref. Functions: "parameters:results"; globals and
-     * tables: the one letter; memories: "". */
+    /* A letter a value as in worlds.h, and V = v128, r = funcref, e = externref. Functions: "parameters:results";
+     * globals and tables: the one letter; memories: "". */
     const char *type;
     /* Functions: reads the parameters from `values` and writes the results there. Else NULL. */
     void (*call)(void *instance, union tf_test_value *values);

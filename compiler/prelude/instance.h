@@ -1,6 +1,6 @@
 /*
  * Linear memory, tables and calls through them. Comes after the generated header (w2c_m is complete) and expects from
- * the shim: TF_STRICT (0 or 1), TF_HAS_MEMORY (0 or 1), TF_TABLE_ENTRIES_MAX.
+ * the shim: TF_STRICT, TF_HAS_MEMORY, TF_HAS_SIMD (each 0 or 1), TF_TABLE_ENTRIES_MAX.
  *
  * The memory lies at a constant distance from the instance, so an access is one addressing mode and no base is ever
  * loaded. Its bounds are guard pages: no access is checked here but those of the bulk operations.
@@ -64,6 +64,9 @@ TF_DEFINE_STORE(i32_store16, u16, u32)
 TF_DEFINE_STORE(i64_store8, u8, u64)
 TF_DEFINE_STORE(i64_store16, u16, u64)
 TF_DEFINE_STORE(i64_store32, u32, u64)
+#if TF_HAS_SIMD
+#include "simd_memory.h"
+#endif
 
 /* 32-bit operands: their sum cannot overflow 64 bits. */
 static inline void tf_check_range(u64 size, u32 at, u32 length)

@@ -31,6 +31,11 @@ typedef __builtin_va_list va_list;
 #define va_arg(list, type) __builtin_va_arg(list, type)
 #define va_end(list) __builtin_va_end(list)
 
+/* The generated header knows v128 only where wasm2c thought of it; what the shim declares before it needs it too. */
+#if TF_HAS_SIMD
+#include <simde/wasm/simd128.h>
+#endif
+
 typedef struct tf_abi_memory wasm_rt_memory_t;
 
 typedef enum {
@@ -38,6 +43,7 @@ typedef enum {
     WASM_RT_I64,
     WASM_RT_F32,
     WASM_RT_F64,
+    WASM_RT_V128,
     WASM_RT_FUNCREF,
     WASM_RT_EXTERNREF
 } wasm_rt_type_t;

@@ -56,8 +56,7 @@ void spec_build_ahead(const struct spec_builder *builder, int folder_fd, json_t 
 
 enum spec_state {
     SPEC_LIVE,
-    SPEC_IMPORTS,   /* it imports a memory, table or global: refused, as it must be */
-    SPEC_SIMD,      /* it uses SIMD, which is not served: refused, as it must be */
+    SPEC_IMPORTS,   /* it imports a memory, table or global: refused by name, as it must be */
     SPEC_BROKEN,    /* what should have worked did not */
 };
 
@@ -151,11 +150,9 @@ extern void (*const spec_stubs[SPEC_IMPORTS_MAX])(void);
     X(different, "fast", "assertions that differ in `fast`, each with its reason in the list")                         \
     X(modules, "modules", "modules built and started")                                                                 \
     X(actions, "actions", "actions without an assertion")                                                              \
-    X(imports_refused, "imports", "modules refused because they import a memory, table or global")                     \
-    X(imports_skipped, "(asked)", "assertions on those")                                                               \
+    X(imports_refused, "imports", "modules refused by name: they import a memory, table or global")                    \
+    X(imports_asked, "(asked)", "assertions on those: there is nothing to ask")                                        \
     X(shared, "(shared)", "assertions on what those would have changed")                                               \
-    X(simd_refused, "SIMD", "modules refused because they use SIMD")                                                   \
-    X(simd_skipped, "(asked)", "assertions on those")                                                                  \
     X(text_skipped, "text", "assertions about the text format, which is not ours to read")
 
 struct spec_counts {

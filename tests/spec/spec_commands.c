@@ -48,14 +48,11 @@ static const char *string_of(json_t *object, const char *key)
 }
 
 /* Counts what cannot be asked of a module that is rightly refused. False: the module should be there. */
-static bool skip_for(struct spec_file *file, enum spec_state state)
+static bool is_refused(struct spec_file *file, enum spec_state state)
 {
-    if (state == SPEC_IMPORTS)
-        file->counts.imports_skipped++;
-    else if (state == SPEC_SIMD)
-        file->counts.simd_skipped++;
-    else
+    if (state != SPEC_IMPORTS)
         return false;
+    file->counts.imports_asked++;
     return true;
 }
 
@@ -89,7 +86,7 @@ static bool take_arguments(struct spec_file *file, struct spec_instance *instanc
 
 static size_t value_bytes(char letter)
 {
-    return letter == 'i' || letter == 'f' ? 4 : letter == 'r' ? TF_ABI_FUNCREF_BYTES : 8;
+    return letter == 'i' || letter == 'f' ? 4 : letter == 'V' ? 16 : letter == 'r' ? TF_ABI_FUNCREF_BYTES : 8;
 }
 
 static struct outcome act(struct spec_file *file, json_t *action)
@@ -103,7 +100,7 @@ static struct outcome act(struct spec_file *file, json_t *action)
         return outcome;
     }
     file->addresses_shared = instance->is_shared;
-    if (skip_for(file, instance->state))
+    if (is_refused(file, instance->state))
         return outcome;
     const struct tf_test_export *const export =
         instance->state == SPEC_LIVE
@@ -232,8 +229,6 @@ static void run_module(struct spec_file *file, json_t *command)
     }
     if (instance->state == SPEC_IMPORTS)
         file->counts.imports_refused++;
-    else if (instance->state == SPEC_SIMD)
-        file->counts.simd_refused++;
     else if (made == SPEC_MADE)
         file->counts.modules++;
     else if (made == SPEC_MADE_UNLINKABLE)
@@ -252,7 +247,7 @@ static void run_register(struct spec_file *file, json_t *command)
         fail(file, "cannot be registered");
 }
 
-/* A module that must not start: refused for its imports, or for SIMD, or in the way the suite says. */
+/* A module that must not start: refused for its imports, or in the way the suite says. */
 static void run_assert_unusable(struct spec_file *file, json_t *command)
 {
     bool const is_linking = strcmp(file->type, "assert_unlinkable") == 0;
@@ -264,9 +259,7 @@ static void run_assert_unusable(struct spec_file *file, json_t *command)
     struct spec_instance *const instance = make(file, command, &made, &trap, &error);
     if (instance == NULL)
         return;
-    if (instance->state == SPEC_SIMD)
-        file->counts.simd_skipped++;
-    else if (instance->state == SPEC_IMPORTS || (is_linking && made == SPEC_MADE_UNLINKABLE) ||
+    if (instance->state == SPEC_IMPORTS || (is_linking && made == SPEC_MADE_UNLINKABLE) ||
              (!is_linking && made == SPEC_MADE_TRAPPED && spec_trap_matches(text, trap)) ||
              (!is_linking && made == SPEC_MADE_REFUSED && error.code == TF_ERR_REFUSED &&
               strstr(error.text, "could never start") != NULL && strstr(text, "out of bounds") != NULL))

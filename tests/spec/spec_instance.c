@@ -4,6 +4,7 @@
 #include "tests/spec/spec.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,21 +213,30 @@ static int make_host(struct spec_instance *instance, struct tf_error *error)
     return 0;
 }
 
-static bool is_refused_for_simd(int code, const struct tf_error *error)
+/* The compiler says which import it is, and what. The world that tenants are judged by says it by name. */
+static bool is_refused_by_name(const struct spec_store *store, const struct spec_instance *instance, int code,
+                               const struct tf_error *error)
 {
-    return code == TF_ERR_REFUSED && strstr(error->text, "SIMD") != NULL;
-}
-
-/* The suite's module is valid, so whatever the compiler says against it must name what is not served. */
-static enum spec_made judge_refusal(struct spec_instance *instance, int code, const struct tf_error *error)
-{
-    if (code == TF_ERR_REFUSED && !imports_functions_only(instance->wasm) &&
-        (strstr(error->text, " is a memory") != NULL || strstr(error->text, " is a table") != NULL ||
-         strstr(error->text, " is a global") != NULL))
-        instance->state = SPEC_IMPORTS;
-    else if (instance->wasm->uses_simd && is_refused_for_simd(code, error))
-        instance->state = SPEC_SIMD;
-    return SPEC_MADE_REFUSED;
+    static const char *const kinds[] = {"func", "table", "memory", "global"};
+    const struct tf_wasm_import *const imports = instance->wasm->imports;
+    struct tf_wasm_module *module = NULL;
+    struct tf_error named = {0};
+    char text[256];
+    uint32_t first = 0;
+    while (first < instance->wasm->import_count && imports[first].kind == TF_WASM_FUNC)
+        first++;
+    snprintf(text, sizeof(text), "import %u is a %s, ", first, kinds[imports[first].kind]);
+    if (code != TF_ERR_REFUSED || strncmp(error->text, text, strlen(text)) != 0)
+        return false;
+    snprintf(text, sizeof(text), "import \"%.*s\".\"%.*s\" (%s", (int)imports[0].module.length,
+             (const char *)imports[0].module.bytes, (int)imports[0].name.length, (const char *)imports[0].name.bytes,
+             kinds[imports[0].kind]);
+    code = tf_wasm_read(instance->source.bytes, instance->source.length, &store->limits, TF_WASM_FEATURE_SIMD, &module,
+                        &named);
+    if (code == 0)
+        code = tf_wasm_judge(module, &store->limits, &named);
+    tf_wasm_destroy(&module);
+    return code == TF_ERR_REFUSED && strncmp(named.text, text, strlen(text)) == 0;
 }
 
 static enum spec_made start(struct spec_store *store, struct spec_instance *instance, enum tf_trap *ret_trap,
@@ -237,7 +247,7 @@ static enum spec_made start(struct spec_store *store, struct spec_instance *inst
         return SPEC_MADE_NOT;
     code = load(store, instance, error);
     if (code != 0)
-        return instance->object.handle == NULL ? judge_refusal(instance, code, error) : SPEC_MADE_NOT;
+        return instance->object.handle == NULL ? SPEC_MADE_REFUSED : SPEC_MADE_NOT;
     if (tf_guest_start(instance->function, NULL, instance, &instance->guest, error) != 0)
         return SPEC_MADE_NOT;
     int const result = spec_await(instance);
@@ -273,9 +283,12 @@ enum spec_made spec_instantiate(struct spec_store *store, struct tf_buffer *sour
         char key[TF_HASH_HEX_BYTES];
         int const refusal = spec_build(store->builder, &instance->source, key, error);
         mark_shared(store, instance->wasm);
-        if (refusal != 0)
-            return judge_refusal(instance, refusal, error);
-        tf_error_set(error, TF_ERR_GUEST, "built, although it imports what no world offers");
+        if (is_refused_by_name(store, instance, refusal, error)) {
+            instance->state = SPEC_IMPORTS;
+            return SPEC_MADE_REFUSED;
+        }
+        if (refusal == 0)
+            tf_error_set(error, TF_ERR_GUEST, "built, although it imports what no world offers");
         return SPEC_MADE_NOT;
     }
     if (!link_all(store, instance))

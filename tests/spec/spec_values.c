@@ -1,6 +1,6 @@
 /*
  * Values as wast2json writes them: bits in decimal, "nan:canonical", "nan:arithmetic", "null", or the number that an
- * opaque host reference stands for.
+ * opaque host reference stands for. A vector is an array of those, a lane each.
  */
 #include "tests/spec/spec.h"
 
@@ -12,7 +12,9 @@
 static const struct {
     const char *name;
     char letter;
-} types[] = {{"i32", 'i'}, {"i64", 'I'}, {"f32", 'f'}, {"f64", 'F'}, {"funcref", 'r'}, {"externref", 'e'}};
+} types[] = {
+    {"i32", 'i'}, {"i64", 'I'}, {"f32", 'f'}, {"f64", 'F'}, {"v128", 'V'}, {"funcref", 'r'}, {"externref", 'e'},
+};
 
 static char letter_of(json_t *json)
 {
@@ -36,6 +38,46 @@ static void *reference_of(uint64_t number)
     return (void *)(uintptr_t)(number + 1);
 }
 
+/* Bytes of a lane by its type's name, 0: none that we know. `ret_letter`: of a float's NaNs, else 0. */
+static size_t lane_bytes(const char *type, char *ret_letter)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+        char letter;
+    } lanes[] = {{"i8", 1, 0}, {"i16", 2, 0}, {"i32", 4, 0}, {"i64", 8, 0}, {"f32", 4, 'f'}, {"f64", 8, 'F'}};
+    for (size_t i = 0; type != NULL && i < sizeof(lanes) / sizeof(lanes[0]); i++) {
+        if (strcmp(lanes[i].name, type) == 0) {
+            *ret_letter = lanes[i].letter;
+            return lanes[i].bytes;
+        }
+    }
+    return 0;
+}
+
+/* The lanes of a JSON vector: NULL, or as many as fill it. */
+static json_t *find_lanes(json_t *json, size_t *ret_bytes, char *ret_letter)
+{
+    json_t *const lanes = json_object_get(json, "value");
+    *ret_bytes = lane_bytes(json_string_value(json_object_get(json, "lane_type")), ret_letter);
+    return *ret_bytes != 0 && json_array_size(lanes) * *ret_bytes == 16 ? lanes : NULL;
+}
+
+static bool parse_vector(json_t *json, union tf_test_value *ret_value)
+{
+    size_t bytes, i;
+    char letter;
+    json_t *lane;
+    json_t *const lanes = find_lanes(json, &bytes, &letter);
+    json_array_foreach(lanes, i, lane) {
+        uint64_t number;
+        if (json_string_value(lane) == NULL || !parse_number(json_string_value(lane), &number))
+            return false;
+        memcpy(ret_value->v128 + i * bytes, &number, bytes);
+    }
+    return lanes != NULL;
+}
+
 bool spec_value_parse(json_t *json, char *ret_letter, union tf_test_value *ret_value)
 {
     const char *const text = json_string_value(json_object_get(json, "value"));
@@ -43,6 +85,8 @@ bool spec_value_parse(json_t *json, char *ret_letter, union tf_test_value *ret_v
     uint64_t number = 0;
     memset(ret_value, 0, sizeof(*ret_value));
     *ret_letter = letter;
+    if (letter == 'V')
+        return parse_vector(json, ret_value);
     if (letter == 0 || text == NULL)
         return false;
     if (letter == 'r' || letter == 'e') {
@@ -83,6 +127,30 @@ static bool reference_matches(const char *text, char letter, const union tf_test
     return letter == 'e' && parse_number(text, &number) && value->externref == reference_of(number);
 }
 
+static bool vector_matches(json_t *expected, const union tf_test_value *value, char *text, size_t text_bytes)
+{
+    size_t bytes, i;
+    char letter = 0;
+    json_t *lane;
+    json_t *const lanes = find_lanes(expected, &bytes, &letter);
+    snprintf(text, text_bytes, "no vector was expected");
+    json_array_foreach(lanes, i, lane) {
+        const char *const wanted = json_string_value(lane);
+        uint64_t bits = 0, number;
+        memcpy(&bits, value->v128 + i * bytes, bytes);
+        snprintf(text, text_bytes, "lane %zu: got 0x%" PRIx64 ", expected %s", i, bits, wanted != NULL ? wanted : "?");
+        if (wanted == NULL)
+            return false;
+        if (letter != 0 && strncmp(wanted, "nan:", 4) == 0) {
+            if (!is_nan(letter, strcmp(wanted, "nan:canonical") == 0, bits))
+                return false;
+        } else if (!parse_number(wanted, &number) || number != bits) {
+            return false;
+        }
+    }
+    return lanes != NULL;
+}
+
 bool spec_value_matches(json_t *expected, char letter, const union tf_test_value *value, char *text, size_t text_bytes)
 {
     const char *const wanted = json_string_value(json_object_get(expected, "value"));
@@ -93,6 +161,8 @@ bool spec_value_matches(json_t *expected, char letter, const union tf_test_value
              wanted_letter != 0 ? wanted_letter : '?', wanted != NULL ? wanted : "(any)");
     if (letter != wanted_letter)
         return false;
+    if (letter == 'V')
+        return vector_matches(expected, value, text, text_bytes);
     if (letter == 'r' || letter == 'e')
         return reference_matches(wanted, letter, value);
     if (wanted == NULL)

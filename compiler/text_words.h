@@ -1,0 +1,15 @@
+/* The vocabulary of generated C (text_audit.c): what the prelude defines, and the C that wasm2c writes. */
+#ifndef TF_COMPILER_TEXT_WORDS_H
+#define TF_COMPILER_TEXT_WORDS_H
+
+#include <stddef.h>
+
+/* Sorted by strcmp, for bsearch. */
+extern const char *const tf_text_words[];
+extern const size_t tf_text_word_count;
+
+/* `$` is one decimal number, `@` one or more of the letters that name value types; longest prefixes need no order. */
+extern const char *const tf_text_patterns[];
+extern const size_t tf_text_pattern_count;
+
+#endif
