@@ -16,6 +16,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define STATUS_LEAST 100u
 #define STATUS_MOST 999u
 #define HEADER_LINES_INITIAL 16u
@@ -42,12 +44,7 @@ static bool is_name(struct tf_text name)
 /* No control characters but tab: CR, LF and NUL would let a guest write lines of its own. */
 static bool is_value(struct tf_text value)
 {
-    for (size_t i = 0; i < value.length; i++) {
-        uint8_t const byte = (uint8_t)value.bytes[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-            return false;
-    }
-    return true;
+    return tf_bytes_lack_controls(value.bytes, value.length);
 }
 
 /* White space around a value is no part of it in HTTP/1, and malformed in HTTP/2. */
