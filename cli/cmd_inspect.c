@@ -35,7 +35,7 @@ static int on_option(void *context, const struct tf_option *option, const char *
     return TF_OK;
 }
 
-static void print_rows(const uint8_t rows[8])
+static void print_rows(const uint8_t rows[TF_ROW_SET_BYTES])
 {
     static const char *const names[] = {
 #define X(id, module, name, params, results, flags) module "." name,
@@ -57,7 +57,7 @@ static bool print_artifact(struct tf_cache *cache, const char *key, struct tf_er
     const struct tf_manifest *manifest = &entry.manifest;
     printf("artifact %s\n", key);
     printf("  state      verified, at %s\n", entry.object_path);
-    printf("  world      %s\n", manifest->world == TF_WORLD_TERRARIUM ? "terrarium" : "none (imports nothing)");
+    printf("  world      %s\n", tf_world_name(manifest->world));
     printf("  object     %llu bytes, SHA-256 %s\n", (unsigned long long)manifest->object_bytes,
            manifest->object_sha256);
     printf("  image      %llu bytes\n", (unsigned long long)manifest->image_bytes);

@@ -61,7 +61,7 @@ static uint32_t core_count(void)
 static bool is_sane(const struct tf_compiler *compiler, const struct tf_record *record)
 {
     uint32_t const allowed = TF_ABI_START_SNAPSHOT | (compiler->job.is_strict ? TF_ABI_STRICT : 0);
-    return (record->world == TF_WORLD_NONE || record->world == TF_WORLD_TERRARIUM) &&
+    return record->world <= TF_WORLD_CGI &&
            (record->flags & ~allowed) == 0 && (record->flags & TF_ABI_STRICT) == (allowed & TF_ABI_STRICT) &&
            record->memory_pages_min <= compiler->job.limits.memory_pages && record->memory_pages_max <= 65536;
 }

@@ -93,7 +93,7 @@ struct tf_record {
     uint32_t world;
     uint32_t flags; /* TF_ABI_… */
     uint64_t memory_pages_min, memory_pages_max;
-    uint8_t rows[8];
+    uint8_t rows[TF_ROW_SET_BYTES];
     uint8_t tools[TF_TIER_COUNT][TF_HASH_BYTES]; /* CHECK: over the tools' files */
     uint64_t code_bytes, function_bytes_max;     /* of all function bodies, and of the largest */
     uint64_t stage_ns[TF_STAGE_COUNT];

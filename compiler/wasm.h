@@ -77,9 +77,10 @@ struct tf_wasm_module {
     uint64_t static_reach; /* largest static offset + access size of all loads and stores, bytes */
     /* Set by tf_wasm_judge. */
     enum tf_world world;
-    uint8_t rows[8];          /* imported host rows, a bit each */
+    uint8_t rows[TF_ROW_SET_BYTES]; /* imported host rows, a bit each */
     bool start_is_snapshot_safe; /* what start and _initialize can reach calls only TF_ROW_SNAPSHOT_SAFE rows */
-    int64_t run_func, initialize_func, malloc_func, free_func; /* function indices, -1: none */
+    int64_t run_func; /* the world's entry: run or _start; function index, -1: none */
+    int64_t initialize_func, malloc_func, free_func; /* as above */
     struct tf_wasm_detail *detail; /* private to the reader, validator and canonicaliser */
 };
 

@@ -151,7 +151,7 @@ static const char *world_name(const struct tf_wasm_module *m)
 {
     if (!m->detail->is_judged)
         return "none that is served";
-    return m->world == TF_WORLD_TERRARIUM ? "terrarium" : "none (imports nothing; served like terrarium)";
+    return tf_world_name(m->world);
 }
 
 static void describe_entry(struct tf_buffer *text, const char *name, int64_t func)

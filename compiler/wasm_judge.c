@@ -20,8 +20,6 @@ static const struct host_row host_rows[] = {
 
 #define ROW_VALUES_MAX 16
 
-_Static_assert(TF_ROW_COUNT <= 8 * sizeof(((struct tf_wasm_module *)0)->rows), "a bit for every row");
-
 static uint8_t letter_type(char letter)
 {
     switch (letter) {
@@ -124,15 +122,46 @@ static int find_export(const struct tf_wasm_module *m, const char *name, const c
     return 0;
 }
 
+static bool imports_rows(const struct tf_wasm_module *m, int32_t first, int32_t end)
+{
+    for (uint32_t i = 0; i < m->import_count; i++)
+        if (m->imports[i].row >= first && m->imports[i].row < end)
+            return true;
+    return false;
+}
+
+static bool exports(const struct tf_wasm_module *m, const char *name)
+{
+    for (uint32_t i = 0; i < m->export_count; i++)
+        if (name_is(m->exports[i].name, name))
+            return true;
+    return false;
+}
+
+/* Who imports a Terrarium call is of that world. Else a WASI command is one that imports WASI, or has no "run": what
+ * else it exports is up to its toolchain. */
+static enum tf_world choose_world(const struct tf_wasm_module *m)
+{
+    if (imports_rows(m, 0, TF_TERRARIUM_ROW_COUNT))
+        return TF_WORLD_TERRARIUM;
+    bool const has_wasi = imports_rows(m, TF_TERRARIUM_ROW_COUNT, TF_ROW_COUNT);
+    if (exports(m, "_start") && (has_wasi || !exports(m, "run")))
+        return TF_WORLD_CGI;
+    return has_wasi ? TF_WORLD_TERRARIUM : TF_WORLD_NONE;
+}
+
 static int find_entries(struct tf_wasm_module *m, struct tf_error *error)
 {
-    int result = find_export(m, "run", "", "", true, &m->run_func, error);
+    m->world = choose_world(m);
+    const char *const entry = m->world == TF_WORLD_CGI ? "_start" : "run";
+    int result = find_export(m, entry, "", "", true, &m->run_func, error);
 
     if (result == 0)
         result = find_export(m, "_initialize", "", "", true, &m->initialize_func, error);
     if (result == 0 && m->run_func < 0)
         result = tf_error_set(error, TF_ERR_REFUSED,
-                              "the module exports no \"run\" of type () -> (), the function that answers a request");
+                              "the module exports no \"run\" of type () -> (), the function that answers a request%s",
+                              m->world == TF_WORLD_NONE ? " (nor \"_start\", as a CGI program would)" : "");
     if (result != 0)
         return result;
     find_export(m, "default_malloc_impl", "i", "i", false, &m->malloc_func, error);
@@ -170,7 +199,6 @@ int tf_wasm_judge(struct tf_wasm_module *m, const struct tf_limits *limits, stru
         result = find_entries(m, error);
     if (result != 0)
         return result;
-    m->world = m->import_count > 0 ? TF_WORLD_TERRARIUM : TF_WORLD_NONE;
     m->detail->is_judged = true;
     result = tf_wasm_reach(m, &m->start_is_snapshot_safe);
     return result == 0 ? 0 : tf_error_set(error, result, "no memory for the call graph");

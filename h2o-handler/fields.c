@@ -3,8 +3,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/bytes.h"
-
 /* tchar of RFC 9110 5.6.2, mapped to lower case; 0: no token byte. */
 static const unsigned char token_lower[256] = {
     ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
@@ -120,7 +118,12 @@ bool tf_field_name_lower(const char *name, size_t length, char *ret_lower)
 
 bool tf_field_value_is_valid(const char *value, size_t length)
 {
-    return tf_bytes_lack_controls(value, length);
+    for (size_t i = 0; i < length; i++) {
+        unsigned char const byte = (unsigned char)value[i];
+        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+            return false;
+    }
+    return true;
 }
 
 const char *tf_status_reason(int status)

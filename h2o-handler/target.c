@@ -66,7 +66,8 @@ static bool append(struct tf_target *target, const char *text, size_t length)
 }
 
 /* All segments are read and none was a function's. */
-static void resolve_rest(struct tf_target *target, size_t segment_start, tf_target_lookup lookup, void *context)
+static void resolve_rest(struct tf_target *target, size_t segment_start, size_t length, tf_target_lookup lookup,
+                         void *context)
 {
     target->kind = TF_TARGET_NOT_FOUND;
     if (target->folder) {
@@ -81,6 +82,7 @@ static void resolve_rest(struct tf_target *target, size_t segment_start, tf_targ
             target->route = lookup(context, target->path, target->path_length);
             if (target->route != NULL) {
                 target->kind = TF_TARGET_FUNCTION;
+                target->script_bytes = length;
                 return;
             }
             target->path_length -= SUFFIX_LENGTH;
@@ -118,6 +120,7 @@ void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, 
             target->route = lookup(context, target->path, target->path_length);
             if (target->route != NULL) {
                 target->kind = TF_TARGET_FUNCTION;
+                target->script_bytes = at;
                 return;
             }
         }
@@ -130,28 +133,30 @@ void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, 
         }
     }
     target->folder = raw[length - 1] == '/';
-    resolve_rest(target, segment_start, lookup, context);
+    resolve_rest(target, segment_start, length, lookup, context);
 }
 
 /* ---- the path as the guest sees it ---- */
 
 enum { REJECTED_IN_PATH = 1, REJECTED_IN_QUERY = 2 };
 
-#define REJECTED (REJECTED_IN_PATH | REJECTED_IN_QUERY)
-
-static const unsigned char rejected[256] = {
-    [0x00 ... 0x20] = REJECTED, ['"'] = REJECTED,         ['<'] = REJECTED,         ['>'] = REJECTED,
-    ['`'] = REJECTED_IN_PATH,   ['{'] = REJECTED_IN_PATH, ['}'] = REJECTED_IN_PATH, [0x7f ... 0xff] = REJECTED,
-};
+static unsigned rejected(unsigned char byte)
+{
+    if (byte <= 0x20 || byte >= 0x7f || byte == '"' || byte == '<' || byte == '>')
+        return REJECTED_IN_PATH | REJECTED_IN_QUERY;
+    if (byte == '`' || byte == '{' || byte == '}')
+        return REJECTED_IN_PATH;
+    return 0;
+}
 
 size_t tf_guest_path_length(const char *raw, size_t length, size_t query_at)
 {
     size_t const path_end = query_at < length ? query_at : length;
     size_t encoded = length;
     for (size_t i = 0; i < path_end; i++)
-        encoded += rejected[(unsigned char)raw[i]] & REJECTED_IN_PATH ? 2 : 0;
+        encoded += rejected((unsigned char)raw[i]) & REJECTED_IN_PATH ? 2 : 0;
     for (size_t i = path_end; i < length; i++)
-        encoded += rejected[(unsigned char)raw[i]] & REJECTED_IN_QUERY ? 2 : 0;
+        encoded += rejected((unsigned char)raw[i]) & REJECTED_IN_QUERY ? 2 : 0;
     return encoded;
 }
 
@@ -160,7 +165,7 @@ void tf_guest_path_encode(const char *raw, size_t length, size_t query_at, char 
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < length; i++) {
         unsigned char const byte = (unsigned char)raw[i];
-        if (rejected[byte] & (i < query_at ? REJECTED_IN_PATH : REJECTED_IN_QUERY)) {
+        if (rejected(byte) & (i < query_at ? REJECTED_IN_PATH : REJECTED_IN_QUERY)) {
             *ret_encoded++ = '%';
             *ret_encoded++ = digits[byte >> 4];
             *ret_encoded++ = digits[byte & 15];

@@ -32,6 +32,7 @@ struct tf_target {
     enum tf_target_kind kind;
     const struct tf_route *route;     /* FUNCTION */
     bool folder;                      /* FILE: the request's path ended in a slash */
+    size_t script_bytes;              /* FUNCTION: of the raw path, up to what is the guest's own */
     size_t path_length;
     char path[TF_ROUTE_PATH_BYTES];   /* FILE: decoded, relative to the site, NUL-terminated */
 };

@@ -58,6 +58,7 @@ int tf_guest_start(struct tf_function *function, const struct tf_request *reques
     guest->request = request;
     guest->context = context;
     guest->terrarium = function->terrarium;
+    guest->wasi = NULL;
     prepare_stack(guest);
     function->runtime->counters.guests_started++;
     function->runtime->counters.slots_running++;
@@ -92,6 +93,8 @@ void tf_guest_main(struct tf_guest *guest)
         tf_guest_leave(guest, TF_SWITCH_SET_UP);
     }
     abi->run(instance);
+    if (abi->world == TF_WORLD_CGI)
+        tf_wasi_returned(guest);
     tf_guest_leave(guest, TF_SWITCH_RETURNED);
     __builtin_unreachable();
 }
@@ -218,6 +221,7 @@ const char *tf_trap_name(enum tf_trap trap)
         [TF_TRAP_ALLOCATOR] = "no allocator, or it failed",
         [TF_TRAP_OUTPUT_LIMIT] = "output limit",
         [TF_TRAP_EXIT] = "exit with an error",
+        [TF_TRAP_BAD_OUTPUT] = "bad CGI output",
     };
     return (unsigned)trap < TF_TRAP_COUNT ? names[trap] : "unknown";
 }
@@ -234,6 +238,11 @@ uint64_t tf_guest_started_ns(const struct tf_guest *guest)
         ((struct tf_guest *)(uintptr_t)guest)->started_ns = tf_clock_ns() -
                                                             tf_ticks_to_ns(tf_ticks() - guest->started_ticks);
     return guest->started_ns;
+}
+
+uint32_t tf_guest_exit_code(const struct tf_guest *guest)
+{
+    return guest->wasi != NULL ? tf_wasi_exit_code(guest->wasi) : 0;
 }
 
 uint64_t tf_guest_cpu_ns(const struct tf_guest *guest)
@@ -254,6 +263,8 @@ void tf_guest_finish(struct tf_guest **guest_pointer)
     *guest_pointer = NULL;
     assert(guest->state != TF_GUEST_RUNNING && guest->state != TF_GUEST_FREE);
     struct tf_slot *const slot = guest->slot;
+    if (guest->wasi != NULL)
+        tf_wasi_over(guest);
     guest->state = TF_GUEST_FREE;
     guest->request = NULL;
     guest->context = NULL;

@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "runtime/runtime.h"
 #include <terrafirma/abi.h>
+#include <terrafirma/worlds.h>
 
 /* State of the Terrarium world for one request; zeroed at its start. */
 struct tf_terrarium {
@@ -35,17 +36,29 @@ struct tf_terrarium {
     size_t log_bytes;
 };
 
+/* State of WASI for one request (worlds/wasi.h). */
+struct tf_wasi;
+
 struct tf_guest *tf_guest_of(const struct tf_abi_header *header);
 const struct tf_request *tf_guest_request(const struct tf_guest *guest);
 struct tf_arena *tf_guest_arena(struct tf_guest *guest);
 struct tf_terrarium *tf_guest_terrarium(struct tf_guest *guest);
 const struct tf_limits *tf_guest_limits(const struct tf_guest *guest);
 
+/* NULL until the request's first WASI call made it. */
+struct tf_wasi *tf_guest_wasi(const struct tf_guest *guest);
+void tf_guest_set_wasi(struct tf_guest *guest, struct tf_wasi *wasi);
+enum tf_world tf_guest_world(const struct tf_guest *guest);
+
+/* Ends the guest's run with RETURNED, from inside a call. Never returns. */
+_Noreturn void tf_guest_exit(struct tf_guest *guest);
 /* Ends the guest's run with TRAPPED. Never returns. `detail` (may be NULL) is logged: a static string. */
 _Noreturn void tf_guest_trap(struct tf_guest *guest, enum tf_trap trap, const char *detail);
 
 /* Current size of the linear memory, bytes (0 … 4 GiB). */
 uint64_t tf_guest_memory_bytes(const struct tf_guest *guest);
+/* [address, address + length) lies in the memory: the functions below do not trap. */
+bool tf_guest_reaches(const struct tf_guest *guest, uint32_t address, uint32_t length);
 /* [address, address + length) as host memory to read; traps HOST_CALL unless it lies in the memory. length 0 is fine
  * for any address up to the size. */
 const uint8_t *tf_guest_bytes(struct tf_guest *guest, uint32_t address, uint32_t length);
@@ -62,6 +75,10 @@ uint32_t tf_guest_allocate(struct tf_guest *guest, uint32_t bytes);
 /* Gives a line to the runtime's log function, bounded by limits.log_bytes per request. */
 void tf_guest_log(struct tf_guest *guest, const char *kind, struct tf_text text);
 
+/* For a call that does much: lets others run if the guest's slice is over. */
+void tf_guest_breathe(struct tf_guest *guest);
+/* CPU time used so far, the running turn included, ns. */
+uint64_t tf_guest_cpu_now_ns(const struct tf_guest *guest);
 /* Gives the thread back to the event loop until tf_guest_wake (runtime.h). A world uses tf_guest_await. */
 void tf_guest_park(struct tf_guest *guest);
 
@@ -81,6 +98,12 @@ size_t tf_guest_await(struct tf_guest *guest, const uint64_t *tickets, size_t co
 
 /* tf_abi_host.memory_grow: at most the module's maximum and limits.memory_pages. */
 uint32_t tf_guest_memory_grow(void *header, uint32_t delta_pages);
+
+/* What the runtime asks of WASI: the entry returned (on the guest's stack; may trap), and the request is over (gives
+ * back what the request holds; the state is gone after it). */
+void tf_wasi_returned(struct tf_guest *guest);
+void tf_wasi_over(struct tf_guest *guest);
+uint32_t tf_wasi_exit_code(const struct tf_wasi *wasi);
 
 /* The table of host functions, in worlds.h's order (runtime/worlds/table.c). */
 extern const struct tf_abi_host tf_host_table;

@@ -19,8 +19,7 @@ struct tf_guest *tf_guest_of(const struct tf_abi_header *header)
     uint8_t const *const here = __builtin_frame_address(0);
     if ((size_t)(here - guest->slot->stack_low) < TF_HOST_CALL_STACK_BYTES)
         tf_guest_trap(guest, TF_TRAP_STACK_EXHAUSTED, "too little stack left for a host call");
-    if (guest->yield_wanted)
-        tf_guest_leave(guest, TF_SWITCH_PREEMPTED);
+    tf_guest_breathe(guest);
     return guest;
 }
 
@@ -44,6 +43,27 @@ const struct tf_limits *tf_guest_limits(const struct tf_guest *guest)
     return &guest->slot->runtime->config.limits;
 }
 
+struct tf_wasi *tf_guest_wasi(const struct tf_guest *guest)
+{
+    return guest->wasi;
+}
+
+void tf_guest_set_wasi(struct tf_guest *guest, struct tf_wasi *wasi)
+{
+    guest->wasi = wasi;
+}
+
+enum tf_world tf_guest_world(const struct tf_guest *guest)
+{
+    return (enum tf_world)guest->function->source.abi->world;
+}
+
+_Noreturn void tf_guest_exit(struct tf_guest *guest)
+{
+    tf_guest_leave(guest, TF_SWITCH_RETURNED);
+    __builtin_unreachable();
+}
+
 _Noreturn void tf_guest_trap(struct tf_guest *guest, enum tf_trap trap, const char *detail)
 {
     guest->trap = trap;
@@ -59,9 +79,14 @@ uint64_t tf_guest_memory_bytes(const struct tf_guest *guest)
     return memory != NULL ? memory->size : 0;
 }
 
+bool tf_guest_reaches(const struct tf_guest *guest, uint32_t address, uint32_t length)
+{
+    return (uint64_t)address + length <= tf_guest_memory_bytes(guest);
+}
+
 static uint8_t *range(struct tf_guest *guest, uint32_t address, uint32_t length)
 {
-    if ((uint64_t)address + length > tf_guest_memory_bytes(guest))
+    if (!tf_guest_reaches(guest, address, length))
         tf_guest_trap(guest, TF_TRAP_HOST_CALL, "an argument points outside the memory");
     return guest->slot->memory + address;
 }
@@ -117,6 +142,19 @@ void tf_guest_log(struct tf_guest *guest, const char *kind, struct tf_text text)
     guest->terrarium.log_bytes += text.length;
     if (runtime->config.log != NULL && (text.length > 0 || left > 0))
         runtime->config.log(runtime->config.log_context, guest, kind, text);
+}
+
+void tf_guest_breathe(struct tf_guest *guest)
+{
+    if (guest->yield_wanted)
+        tf_guest_leave(guest, TF_SWITCH_PREEMPTED);
+}
+
+uint64_t tf_guest_cpu_now_ns(const struct tf_guest *guest)
+{
+    uint64_t const began =
+        atomic_load_explicit(&guest->slot->runtime->turn_started_ticks, memory_order_relaxed);
+    return tf_ticks_to_ns(guest->cpu_ticks + (tf_ticks() - began));
 }
 
 void tf_guest_park(struct tf_guest *guest)

@@ -79,6 +79,7 @@ struct tf_guest {
     void *context;
     struct tf_arena arena;
     struct tf_terrarium terrarium;
+    struct tf_wasi *wasi; /* in the arena; NULL: no call yet */
     struct tf_response response;
 };
 

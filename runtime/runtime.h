@@ -40,15 +40,47 @@ struct tf_header {
     struct tf_text value;
 };
 
+/* A file, folder or link that a program finds. */
+struct tf_program_file {
+    enum { TF_PROGRAM_FILE, TF_PROGRAM_FOLDER, TF_PROGRAM_LINK } kind;
+    struct tf_text path;  /* below the folder it was given in; each after the folders it lies in */
+    struct tf_text bytes; /* of a file; of a link, where it leads */
+    uint64_t modified_ns; /* since 1970 */
+};
+
+/* A folder that a program is given, under an absolute name of its own. It lies in the request's memory: what a program
+ * writes there is gone with the request. */
+struct tf_program_folder {
+    const char *name;
+    bool is_writable;
+    const struct tf_program_file *files;
+    size_t file_count;
+};
+
+/* What a WASI program gets beside its request. All memory stays the caller's and must live as the request's. */
+struct tf_program {
+    bool is_command; /* no CGI: its arguments are `arguments`, what it writes is the body, any exit code will do */
+    const struct tf_text *arguments;
+    size_t argument_count;
+    const struct tf_text *environment; /* "NAME=value", without NUL bytes; before the request's, which rules */
+    size_t environment_count;
+    const struct tf_program_folder *folders;
+    size_t folder_count;
+};
+
 /* All memory stays the caller's and must live until tf_guest_finish. */
 struct tf_request {
     struct tf_text method;
     struct tf_text path; /* path and query as on the request line, percent-encoded as needed (abi.md 1.6) */
+    size_t script_bytes; /* of `path`: what named the function; the rest is the program's */
+    const char *protocol; /* "HTTP/1.1"; NULL: the same */
+    bool is_https;
     struct tf_text authority; /* the Host header's value */
     struct tf_text remote_address; /* numeric */
     struct tf_text body;
     const struct tf_header *headers; /* without Host; one entry per line */
     size_t header_count;
+    const struct tf_program *program; /* NULL: CGI, with no folder */
 };
 
 /* Valid until tf_guest_finish; lies in the guest's arena, never in a slot. */
@@ -136,6 +168,8 @@ const char *tf_guest_trap_detail(const struct tf_guest *guest);
 uint64_t tf_guest_started_ns(const struct tf_guest *guest);
 /* From the caller of tf_guest_resume, after PARKED: the guest may be resumed. */
 void tf_guest_wake(struct tf_guest *guest);
+/* Of a WASI program that ended: what it gave proc_exit, else 0. */
+uint32_t tf_guest_exit_code(const struct tf_guest *guest);
 /* CPU time used so far, from the timestamp counter, ns. */
 uint64_t tf_guest_cpu_ns(const struct tf_guest *guest);
 void *tf_guest_context(const struct tf_guest *guest);

@@ -85,6 +85,7 @@ const char *tf_log_trap_name(unsigned trap)
         [TF_TRAP_ALLOCATOR] = "no allocator, or it failed",
         [TF_TRAP_OUTPUT_LIMIT] = "output limit",
         [TF_TRAP_EXIT] = "exit with an error",
+        [TF_TRAP_BAD_OUTPUT] = "bad CGI output",
     };
     return trap < TF_TRAP_COUNT ? names[trap] : "unknown";
 }

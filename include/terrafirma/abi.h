@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-#define TF_ABI_VERSION 1u
+#define TF_ABI_VERSION 2u
 #define TF_ABI_MAGIC 0x3146525445524641ull
 #define TF_ABI_SYMBOL "tf_module"
 
@@ -48,6 +48,7 @@ enum tf_trap {
     TF_TRAP_ALLOCATOR = 9,          /* no allocator announced, or it returned 0 */
     TF_TRAP_OUTPUT_LIMIT = 10,
     TF_TRAP_EXIT = 11,              /* the guest asked to end with an error */
+    TF_TRAP_BAD_OUTPUT = 12,        /* what a CGI program wrote is no response */
     TF_TRAP_COUNT
 };
 

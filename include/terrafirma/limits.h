@@ -58,6 +58,8 @@
     X(response_body_bytes,   16777216, 0,    1073741824,  "bytes",    "response body")                            \
     X(response_headers,           100, 0,          1000,  "entries",  "response header lines")                    \
     X(response_header_bytes,    65536, 0,       1048576,  "bytes",    "response header names and values together")\
+    X(scratch_bytes,         33554432, 0,    1073741824,  "bytes",    "files that one request holds in memory")       \
+    X(descriptors,                256, 16,        65536,  "entries",  "files that one request has open")            \
     X(log_bytes,                65536, 0,      16777216,  "bytes",    "debug and panic text of one request")      \
     /* what functions ask of services: outbound HTTP, DNS and the like */                                         \
     X(request_calls,               64, 1,         10000,  "entries",  "calls of services that one request has under way, or keeps the answers of") \

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include <terrafirma/worlds.h>
+
 #define TF_HASH_BYTES 32
 #define TF_HASH_HEX_BYTES 65 /* with the final NUL */
 #define TF_TOOLCHAIN_BYTES 192
@@ -30,7 +32,7 @@ struct tf_manifest {
     char object_sha256[TF_HASH_HEX_BYTES];
     char image_sha256[TF_HASH_HEX_BYTES]; /* "" where there is no image */
     char toolchain[TF_TOOLCHAIN_BYTES];  /* tools, versions, flags' hash: for people */
-    uint8_t rows[8];                     /* bit i of byte i/8: host row i is imported */
+    uint8_t rows[TF_ROW_SET_BYTES];      /* bit i of byte i/8: host row i is imported */
     uint32_t function_count;
     struct tf_manifest_function *functions; /* ascending by text_offset; owned by the manifest */
 };

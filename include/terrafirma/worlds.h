@@ -52,7 +52,57 @@
     X(DNS_QUERY_RAW,          "env", "hostcall_dns_query_raw",          "iiii",  "i", TF_ROW_MAY_PARK) \
     X(DNS_QUERY_IP,           "env", "hostcall_dns_query_ip",           "iiiii", "i", TF_ROW_MAY_PARK)
 
-#define TF_HOST_ROWS(X) TF_TERRARIUM_ROWS(X)
+/* WASI preview 1. Results are WASI's errno values; sock_accept came after the other 45. */
+#define TF_WASI_MODULE "wasi_snapshot_preview1"
+#define TF_WASI_ROWS(X)                                                                            \
+    X(WASI_ARGS_GET,                 TF_WASI_MODULE, "args_get",                  "ii",         "i", 0)\
+    X(WASI_ARGS_SIZES_GET,           TF_WASI_MODULE, "args_sizes_get",            "ii",         "i", 0)\
+    X(WASI_ENVIRON_GET,              TF_WASI_MODULE, "environ_get",               "ii",         "i", 0)\
+    X(WASI_ENVIRON_SIZES_GET,        TF_WASI_MODULE, "environ_sizes_get",         "ii",         "i", 0)\
+    X(WASI_CLOCK_RES_GET,            TF_WASI_MODULE, "clock_res_get",             "ii",         "i", 0)\
+    X(WASI_CLOCK_TIME_GET,           TF_WASI_MODULE, "clock_time_get",            "iIi",        "i", 0)\
+    X(WASI_FD_ADVISE,                TF_WASI_MODULE, "fd_advise",                 "iIIi",       "i", 0)\
+    X(WASI_FD_ALLOCATE,              TF_WASI_MODULE, "fd_allocate",               "iII",        "i", 0)\
+    X(WASI_FD_CLOSE,                 TF_WASI_MODULE, "fd_close",                  "i",          "i", 0)\
+    X(WASI_FD_DATASYNC,              TF_WASI_MODULE, "fd_datasync",               "i",          "i", 0)\
+    X(WASI_FD_FDSTAT_GET,            TF_WASI_MODULE, "fd_fdstat_get",             "ii",         "i", 0)\
+    X(WASI_FD_FDSTAT_SET_FLAGS,      TF_WASI_MODULE, "fd_fdstat_set_flags",       "ii",         "i", 0)\
+    X(WASI_FD_FDSTAT_SET_RIGHTS,     TF_WASI_MODULE, "fd_fdstat_set_rights",      "iII",        "i", 0)\
+    X(WASI_FD_FILESTAT_GET,          TF_WASI_MODULE, "fd_filestat_get",           "ii",         "i", 0)\
+    X(WASI_FD_FILESTAT_SET_SIZE,     TF_WASI_MODULE, "fd_filestat_set_size",      "iI",         "i", 0)\
+    X(WASI_FD_FILESTAT_SET_TIMES,    TF_WASI_MODULE, "fd_filestat_set_times",     "iIIi",       "i", 0)\
+    X(WASI_FD_PREAD,                 TF_WASI_MODULE, "fd_pread",                  "iiiIi",      "i", 0)\
+    X(WASI_FD_PRESTAT_GET,           TF_WASI_MODULE, "fd_prestat_get",            "ii",         "i", 0)\
+    X(WASI_FD_PRESTAT_DIR_NAME,      TF_WASI_MODULE, "fd_prestat_dir_name",       "iii",        "i", 0)\
+    X(WASI_FD_PWRITE,                TF_WASI_MODULE, "fd_pwrite",                 "iiiIi",      "i", 0)\
+    X(WASI_FD_READ,                  TF_WASI_MODULE, "fd_read",                   "iiii",       "i", 0)\
+    X(WASI_FD_READDIR,               TF_WASI_MODULE, "fd_readdir",                "iiiIi",      "i", TF_ROW_MAY_PARK)\
+    X(WASI_FD_RENUMBER,              TF_WASI_MODULE, "fd_renumber",               "ii",         "i", 0)\
+    X(WASI_FD_SEEK,                  TF_WASI_MODULE, "fd_seek",                   "iIii",       "i", 0)\
+    X(WASI_FD_SYNC,                  TF_WASI_MODULE, "fd_sync",                   "i",          "i", 0)\
+    X(WASI_FD_TELL,                  TF_WASI_MODULE, "fd_tell",                   "ii",         "i", 0)\
+    X(WASI_FD_WRITE,                 TF_WASI_MODULE, "fd_write",                  "iiii",       "i", 0)\
+    X(WASI_PATH_CREATE_DIRECTORY,    TF_WASI_MODULE, "path_create_directory",     "iii",        "i", 0)\
+    X(WASI_PATH_FILESTAT_GET,        TF_WASI_MODULE, "path_filestat_get",         "iiiii",      "i", TF_ROW_MAY_PARK)\
+    X(WASI_PATH_FILESTAT_SET_TIMES,  TF_WASI_MODULE, "path_filestat_set_times",   "iiiiIIi",    "i", 0)\
+    X(WASI_PATH_LINK,                TF_WASI_MODULE, "path_link",                 "iiiiiii",    "i", 0)\
+    X(WASI_PATH_OPEN,                TF_WASI_MODULE, "path_open",                 "iiiiiIIii",  "i", TF_ROW_MAY_PARK)\
+    X(WASI_PATH_READLINK,            TF_WASI_MODULE, "path_readlink",             "iiiiii",     "i", TF_ROW_MAY_PARK)\
+    X(WASI_PATH_REMOVE_DIRECTORY,    TF_WASI_MODULE, "path_remove_directory",     "iii",        "i", 0)\
+    X(WASI_PATH_RENAME,              TF_WASI_MODULE, "path_rename",               "iiiiii",     "i", 0)\
+    X(WASI_PATH_SYMLINK,             TF_WASI_MODULE, "path_symlink",              "iiiii",      "i", 0)\
+    X(WASI_PATH_UNLINK_FILE,         TF_WASI_MODULE, "path_unlink_file",          "iii",        "i", 0)\
+    X(WASI_POLL_ONEOFF,              TF_WASI_MODULE, "poll_oneoff",               "iiii",       "i", TF_ROW_MAY_PARK)\
+    X(WASI_PROC_EXIT,                TF_WASI_MODULE, "proc_exit",                 "i",          "",  0)\
+    X(WASI_PROC_RAISE,               TF_WASI_MODULE, "proc_raise",                "i",          "i", 0)\
+    X(WASI_SCHED_YIELD,              TF_WASI_MODULE, "sched_yield",               "",           "i", 0)\
+    X(WASI_RANDOM_GET,               TF_WASI_MODULE, "random_get",                "ii",         "i", 0)\
+    X(WASI_SOCK_ACCEPT,              TF_WASI_MODULE, "sock_accept",               "iii",        "i", 0)\
+    X(WASI_SOCK_RECV,                TF_WASI_MODULE, "sock_recv",                 "iiiiii",     "i", 0)\
+    X(WASI_SOCK_SEND,                TF_WASI_MODULE, "sock_send",                 "iiiii",      "i", 0)\
+    X(WASI_SOCK_SHUTDOWN,            TF_WASI_MODULE, "sock_shutdown",             "ii",         "i", 0)
+
+#define TF_HOST_ROWS(X) TF_TERRARIUM_ROWS(X) TF_WASI_ROWS(X)
 /* clang-format on */
 
 enum tf_host_row {
@@ -62,12 +112,36 @@ enum tf_host_row {
     TF_ROW_COUNT
 };
 
-_Static_assert(TF_ROW_COUNT == 32, "the Terrarium ABI has 32 calls");
+/* Rows of one world lie together. */
+enum {
+    TF_TERRARIUM_ROW_COUNT = TF_ROW_WASI_ARGS_GET,
+    TF_WASI_ROW_COUNT = TF_ROW_COUNT - TF_TERRARIUM_ROW_COUNT,
+    /* Bytes of a set of rows, a bit each: part of the manifest's format. */
+    TF_ROW_SET_BYTES = 16,
+};
 
-/* The world of a module: who calls it, and how. */
+_Static_assert(TF_TERRARIUM_ROW_COUNT == 32, "the Terrarium ABI has 32 calls");
+_Static_assert(TF_WASI_ROW_COUNT == 46, "WASI preview 1 has 45 functions and sock_accept");
+_Static_assert(TF_ROW_COUNT <= 8 * TF_ROW_SET_BYTES, "a bit for every row");
+
+/* The world of a module: who calls it, and how. Every world may also import WASI's functions. */
 enum tf_world {
     TF_WORLD_NONE = 0,      /* exports `run`, imports nothing: served like TERRARIUM */
     TF_WORLD_TERRARIUM = 1, /* imports env.hostcall_*, exports run : () -> () */
+    TF_WORLD_CGI = 2,       /* a WASI command: exports _start : () -> (), no env.hostcall_*; speaks CGI */
 };
+
+/* For people. Static storage. */
+static inline const char *tf_world_name(uint32_t world)
+{
+    switch (world) {
+    case TF_WORLD_TERRARIUM:
+        return "terrarium";
+    case TF_WORLD_CGI:
+        return "cgi (a WASI command)";
+    default:
+        return "none (imports nothing; served like terrarium)";
+    }
+}
 
 #endif

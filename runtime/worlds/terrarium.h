@@ -10,6 +10,7 @@
 #define TF_RUNTIME_WORLDS_TERRARIUM_H
 
 #include "runtime/guest.h"
+#include "runtime/worlds/calls.h"
 
 /* ---- the calls: X(ID as in worlds.h, name, parameters, result), a letter a value as there ---- */
 
@@ -48,16 +49,6 @@
     X(DNS_QUERY_RAW,          dns_query_raw,          iiii,  i) \
     X(DNS_QUERY_IP,           dns_query_ip,           iiiii, i)
 /* clang-format on */
-
-#define TF_CALL_PARAMETERS_
-#define TF_CALL_PARAMETERS_i , uint32_t
-#define TF_CALL_PARAMETERS_ii , uint32_t, uint32_t
-#define TF_CALL_PARAMETERS_iii , uint32_t, uint32_t, uint32_t
-#define TF_CALL_PARAMETERS_iiii , uint32_t, uint32_t, uint32_t, uint32_t
-#define TF_CALL_PARAMETERS_iiiii , uint32_t, uint32_t, uint32_t, uint32_t, uint32_t
-#define TF_CALL_RESULT_ void
-#define TF_CALL_RESULT_i uint32_t
-#define TF_CALL_RESULT_I uint64_t
 
 #define X(id, name, parameters, result)                                                            \
     TF_CALL_RESULT_##result tf_terrarium_##name(void *header TF_CALL_PARAMETERS_##parameters);

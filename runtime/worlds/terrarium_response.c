@@ -12,52 +12,15 @@
  * A status Invalid (bad handle, bad name or value, status out of range) changes nothing. Going over a limit ends the
  * guest: half a response is worse than an honest failure.
  */
+#include "runtime/worlds/http.h"
 #include "runtime/worlds/terrarium.h"
 
 #include <string.h>
-
-#include "base/bytes.h"
 
 #define STATUS_LEAST 100u
 #define STATUS_MOST 999u
 #define HEADER_LINES_INITIAL 16u
 #define HEADER_TEXT_INITIAL 1024u
-
-/* The characters of a token (RFC 9110, 5.6.2). */
-static const bool is_token_byte[256] = {
-    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true, ['#'] = true, ['$'] = true,
-    ['%'] = true,         ['&'] = true,         ['\''] = true,        ['*'] = true, ['+'] = true, ['-'] = true,
-    ['.'] = true,         ['^'] = true,         ['_'] = true,         ['`'] = true, ['|'] = true, ['~'] = true,
-};
-
-static bool is_name(struct tf_text name)
-{
-    if (name.length == 0)
-        return false;
-    for (size_t i = 0; i < name.length; i++) {
-        if (!is_token_byte[(uint8_t)name.bytes[i]])
-            return false;
-    }
-    return true;
-}
-
-/* No control characters but tab: CR, LF and NUL would let a guest write lines of its own. */
-static bool is_value(struct tf_text value)
-{
-    return tf_bytes_lack_controls(value.bytes, value.length);
-}
-
-/* White space around a value is no part of it in HTTP/1, and malformed in HTTP/2. */
-static struct tf_text trim(struct tf_text value)
-{
-    while (value.length > 0 && (value.bytes[0] == ' ' || value.bytes[0] == '\t')) {
-        value.bytes++;
-        value.length--;
-    }
-    while (value.length > 0 && (value.bytes[value.length - 1] == ' ' || value.bytes[value.length - 1] == '\t'))
-        value.length--;
-    return value;
-}
 
 static size_t at_most(size_t value, uint64_t limit)
 {
@@ -227,7 +190,7 @@ uint32_t tf_terrarium_resp_set_header(void *header, uint32_t handle, uint32_t na
 
     if (name.length > limits->response_header_bytes || values_count > limits->response_headers)
         tf_guest_trap(guest, TF_TRAP_OUTPUT_LIMIT, "response headers are over their limit");
-    if (!is_name(name))
+    if (!tf_http_is_name(name))
         return TF_TERRARIUM_INVALID;
     size_t lines, bytes, added = 0;
     count_others(state, name, &lines, &bytes);
@@ -236,9 +199,9 @@ uint32_t tf_terrarium_resp_set_header(void *header, uint32_t handle, uint32_t na
         /* Before it is looked at: slices may overlap, and a few of them may name the whole memory each. */
         if (value.length > limits->response_header_bytes)
             tf_guest_trap(guest, TF_TRAP_OUTPUT_LIMIT, "a response header is over its limit");
-        if (!is_value(value))
+        if (!tf_http_is_value(value))
             return TF_TERRARIUM_INVALID;
-        added += name.length + trim(value).length;
+        added += name.length + tf_http_trim(value).length;
         if (bytes + added > limits->response_header_bytes)
             tf_guest_trap(guest, TF_TRAP_OUTPUT_LIMIT, "response headers are over their limit");
     }
@@ -248,6 +211,6 @@ uint32_t tf_terrarium_resp_set_header(void *header, uint32_t handle, uint32_t na
     remove_lines(state, name);
     reserve(guest, state, values_count, added);
     for (uint32_t i = 0; i < values_count; i++)
-        append_line(state, name, trim(tf_terrarium_take_slice(guest, slices, i)));
+        append_line(state, name, tf_http_trim(tf_terrarium_take_slice(guest, slices, i)));
     return TF_TERRARIUM_OK;
 }

@@ -1,6 +1,8 @@
 /* The allocator's announcement, diagnostics, randomness and time. */
+#include "runtime/worlds/random.h"
 #include "runtime/worlds/terrarium.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -55,27 +57,35 @@ void tf_terrarium_debug(void *header, uint32_t address, uint32_t length)
  * workers are started by exec, and nothing forks and then runs guests on both sides.
  */
 static _Thread_local struct {
-    uint8_t bytes[256];
+    uint8_t bytes[TF_RANDOM_DRAW_MOST];
     size_t left; /* at the end of `bytes` */
 } pool;
 
-uint64_t tf_terrarium_rng_next_u64(void *header)
+bool tf_random_draw(void *bytes, size_t length)
 {
-    struct tf_guest *const guest = tf_guest_of(header);
-    uint64_t number;
-    if (pool.left < sizeof(number)) {
+    assert(length <= sizeof(pool.bytes));
+    if (pool.left < length) {
         ssize_t got;
         do
             got = getrandom(pool.bytes, sizeof(pool.bytes), 0);
         while (got < 0 && errno == EINTR);
         if (got != (ssize_t)sizeof(pool.bytes))
-            tf_guest_trap(guest, TF_TRAP_HOST_CALL, "the kernel gave no random bytes");
+            return false;
         pool.left = sizeof(pool.bytes);
     }
     uint8_t *const taken = pool.bytes + sizeof(pool.bytes) - pool.left;
-    memcpy(&number, taken, sizeof(number));
-    explicit_bzero(taken, sizeof(number));
-    pool.left -= sizeof(number);
+    memcpy(bytes, taken, length);
+    explicit_bzero(taken, length);
+    pool.left -= length;
+    return true;
+}
+
+uint64_t tf_terrarium_rng_next_u64(void *header)
+{
+    struct tf_guest *const guest = tf_guest_of(header);
+    uint64_t number;
+    if (!tf_random_draw(&number, sizeof(number)))
+        tf_guest_trap(guest, TF_TRAP_HOST_CALL, "the kernel gave no random bytes");
     return number;
 }
 

@@ -74,7 +74,14 @@ static void every_row_is_offered_with_its_type_only(void)
     import_one(&source, "env", "g", BYTES(3, I32, 0));
     JUDGED(&source, TF_ERR_REFUSED, "import \"env\".\"g\" (global) is not offered");
     import_one(&source, "wasi_snapshot_preview1", "proc_exit", BYTES(0, 2));
-    JUDGED(&source, TF_ERR_REFUSED, "proc_exit");
+    JUDGED(&source, 0, "");
+    import_one(&source, "wasi_snapshot_preview1", "proc_exit", BYTES(0, 0));
+    JUDGED(&source, TF_ERR_REFUSED,
+           "\"proc_exit\" is a func () -> (), but the host offers a func (i32) -> ()");
+    import_one(&source, "wasi_unstable", "proc_exit", BYTES(0, 2));
+    JUDGED(&source, TF_ERR_REFUSED, "not offered");
+    import_one(&source, "env", "proc_exit", BYTES(0, 2));
+    JUDGED(&source, TF_ERR_REFUSED, "not offered");
 }
 
 static void names_in_refusals_are_escaped_and_cut(void)
@@ -143,6 +150,7 @@ static void export_these(struct tf_buffer *out, const uint8_t *exports, size_t l
 }
 
 #define RUN 3, 'r', 'u', 'n'
+#define COMMAND 6, '_', 's', 't', 'a', 'r', 't'
 #define INITIALIZE 11, '_', 'i', 'n', 'i', 't', 'i', 'a', 'l', 'i', 'z', 'e'
 #define MALLOC 6, 'm', 'a', 'l', 'l', 'o', 'c'
 #define FREE 4, 'f', 'r', 'e', 'e'
@@ -165,6 +173,32 @@ static void entry_has_its_exact_type(void)
     JUDGED(&source, TF_ERR_REFUSED, "export \"run\" is a memory, wanted a func () -> ()");
     export_these(&source, BYTES(2, RUN, 0, 0, INITIALIZE, 0, 2));
     JUDGED(&source, TF_ERR_REFUSED, "export \"_initialize\" is a func (i32) -> (), wanted a func () -> ()");
+}
+
+static void a_command_is_a_cgi_program(void)
+{
+    struct tf_wasm_module *module;
+    struct tf_error error;
+    struct tf_buffer source;
+
+    export_these(&source, BYTES(1, COMMAND, 0, 0));
+    CHECK(judge(&source, &module, &error) == 0);
+    CHECK(module->world == TF_WORLD_CGI && module->run_func == 0 && module->initialize_func == -1);
+    tf_wasm_destroy(&module);
+    tf_buffer_dispose(&source);
+    export_these(&source, BYTES(1, COMMAND, 0, 2));
+    JUDGED(&source, TF_ERR_REFUSED, "export \"_start\" is a func (i32) -> (), wanted a func () -> ()");
+    /* Who imports nothing and exports both is asked for "run", as ever. */
+    export_these(&source, BYTES(2, COMMAND, 0, 0, RUN, 0, 0));
+    CHECK(judge(&source, &module, &error) == 0 && module->world == TF_WORLD_NONE);
+    tf_wasm_destroy(&module);
+    tf_buffer_dispose(&source);
+    /* With a WASI import and "run", the module answers by itself; without an import of Terrarium too. */
+    import_one(&source, "wasi_snapshot_preview1", "proc_exit", BYTES(0, 2));
+    CHECK(judge(&source, &module, &error) == 0 && module->world == TF_WORLD_TERRARIUM);
+    CHECK(module->rows[TF_ROW_WASI_PROC_EXIT / 8] == 1u << (TF_ROW_WASI_PROC_EXIT % 8));
+    tf_wasm_destroy(&module);
+    tf_buffer_dispose(&source);
 }
 
 static void entries_are_found(void)
@@ -329,5 +363,6 @@ static void descriptions_are_plain_text(void)
 
 TEST_MAIN(TEST(every_row_is_offered_with_its_type_only), TEST(names_in_refusals_are_escaped_and_cut),
           TEST(long_types_in_refusals_are_cut), TEST(rows_are_noted), TEST(entry_has_its_exact_type),
-          TEST(entries_are_found), TEST(a_host_function_is_no_allocator), TEST(sizes_are_limited),
+          TEST(a_command_is_a_cgi_program), TEST(entries_are_found), TEST(a_host_function_is_no_allocator),
+          TEST(sizes_are_limited),
           TEST(start_is_followed_through_calls), TEST(descriptions_are_plain_text))

@@ -10,6 +10,8 @@ static struct tf_guest the_guest;
 struct tf_guest *fake_reset(void)
 {
     struct tf_guest *const guest = &the_guest;
+    if (guest->wasi != NULL)
+        tf_wasi_over(guest);
     if (guest->memory != NULL) {
         munmap(guest->memory, FAKE_MEMORY_MOST + TF_HOST_PAGE_BYTES);
         tf_arena_dispose(&guest->arena);
@@ -96,12 +98,49 @@ const struct tf_limits *tf_guest_limits(const struct tf_guest *guest)
     return &guest->limits;
 }
 
+struct tf_wasi *tf_guest_wasi(const struct tf_guest *guest)
+{
+    return guest->wasi;
+}
+
+void tf_guest_set_wasi(struct tf_guest *guest, struct tf_wasi *wasi)
+{
+    guest->wasi = wasi;
+}
+
+enum tf_world tf_guest_world(const struct tf_guest *guest)
+{
+    return guest->world;
+}
+
+void tf_guest_breathe(struct tf_guest *guest)
+{
+    (void)guest;
+}
+
+uint64_t tf_guest_cpu_now_ns(const struct tf_guest *guest)
+{
+    (void)guest;
+    return 12345;
+}
+
+_Noreturn void tf_guest_exit(struct tf_guest *guest)
+{
+    guest->has_exited = true;
+    longjmp(guest->on_trap, 1);
+}
+
 _Noreturn void tf_guest_trap(struct tf_guest *guest, enum tf_trap trap, const char *detail)
 {
-    (void)detail;
     assert(trap != TF_TRAP_NONE);
     guest->trap = trap;
+    guest->trap_detail = detail;
     longjmp(guest->on_trap, 1);
+}
+
+bool tf_guest_reaches(const struct tf_guest *guest, uint32_t address, uint32_t length)
+{
+    return (uint64_t)address + length <= guest->memory_bytes;
 }
 
 uint64_t tf_guest_memory_bytes(const struct tf_guest *guest)

@@ -47,6 +47,10 @@ struct tf_guest {
     struct tf_service_answer answers[FAKE_CALLS];
     bool refuses_calls;
     uint32_t released, waits;
+    struct tf_wasi *wasi;
+    enum tf_world world;
+    bool has_exited; /* by tf_guest_exit, which looks like a trap of no kind */
+    const char *trap_detail;
     jmp_buf on_trap;
     enum tf_trap trap;
 };
