@@ -113,11 +113,12 @@ void tf_guest_preempted(void)
 /* One switch to the guest and back. */
 static void take_turn(struct tf_runtime *runtime, struct tf_guest *guest)
 {
-    /* Only this thread writes them, so plain stores would do but for the look-out, which must see `turns` raised
-     * before `awake` is read here (see sleep_for_good): one full barrier. */
+    /* `turns` is raised before `awake` is read. That the look-out sees it so is the look-out's care (sleep_for_good): a
+     * barrier here would wait for all that the request has written so far. */
     atomic_store_explicit(&runtime->turns, atomic_load_explicit(&runtime->turns, memory_order_relaxed) + 1,
-                          memory_order_seq_cst);
-    if (atomic_load(&runtime->tick.awake) == 0)
+                          memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&runtime->tick.awake, memory_order_relaxed) == 0)
         tf_tick_wake(runtime);
     guest->state = TF_GUEST_RUNNING;
     guest->yield_wanted = false;

@@ -142,6 +142,7 @@ struct tf_tick { /* tick.c */
     _Atomic uint32_t awake; /* 0: the look-out sleeps until a turn is taken; a futex */
     _Atomic bool stop;
     _Atomic bool timer_on;
+    bool has_barrier;       /* membarrier(2) works; without it the look-out never sleeps for good */
     uint32_t idle_ticks;    /* the handler's */
 };
 

@@ -21,6 +21,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -106,12 +107,21 @@ static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
     syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-/* Sleeps until a turn is taken. The order matters: the thread that takes a turn raises `turns` and then reads
- * `awake`. */
+static bool membarrier(int command)
+{
+    return syscall(SYS_membarrier, command, 0, 0) == 0;
+}
+
+/* Sleeps until a turn is taken. The order matters: the thread that takes a turn raises `turns` and then reads `awake`,
+ * this one lowers `awake` and then reads `turns`, with a barrier between that makes all threads of the process have
+ * one. So at least one of the two sees what the other did. */
 static void sleep_for_good(struct tf_tick *tick, uint64_t turns_seen, struct tf_runtime *runtime)
 {
+    if (!tick->has_barrier)
+        return;
     atomic_store(&tick->awake, 0);
-    if (atomic_load(&runtime->turns) != turns_seen) {
+    if (!membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) || atomic_load(&runtime->turns) != turns_seen ||
+        atomic_load(&tick->stop)) {
         atomic_store(&tick->awake, 1);
         return;
     }
@@ -174,6 +184,7 @@ int tf_tick_create(struct tf_runtime *runtime, struct tf_error *error)
     if (timer_create(CLOCK_MONOTONIC, &event, &runtime->timer) != 0)
         return tf_error_system(error, "making the tick's timer");
     atomic_store(&runtime->tick.awake, 1);
+    runtime->tick.has_barrier = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* the look-out handles no signal: it inherits this */
