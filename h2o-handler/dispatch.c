@@ -136,15 +136,21 @@ void tf_dispatch_refused(struct tf_server *server, h2o_req_t *req)
 }
 
 static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route,
-                              size_t script_bytes, uint64_t arrived_ns)
+                              size_t script_bytes, size_t path_length, uint64_t arrived_ns)
 {
+    struct tf_memo_row *memo = NULL;
     switch (route->state) {
     case TF_ROUTE_BUILDING:
         tf_respond_busy(req, "This function is being built; try again in a moment.");
         report(worker, req, route->site, route->path, TF_LOG_OUTCOME_BUSY, arrived_ns);
         break;
     case TF_ROUTE_LIVE:
-        tf_request_start(worker, req, route, script_bytes, arrived_ns);
+        if (!tf_server_request_lacks_host(&worker->server, req))
+            memo = tf_memo_put(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length,
+                               route);
+        if (memo != NULL)
+            memo->script_bytes = (uint32_t)script_bytes;
+        tf_request_start(worker, req, route, script_bytes, memo, arrived_ns);
         break;
     case TF_ROUTE_FAILED:
     case TF_ROUTE_REFUSED:
@@ -166,6 +172,37 @@ static void dispatch_file(struct tf_worker *worker, h2o_req_t *req, const char *
     tf_static_file_start(worker, req, site, target->path, target->path_length, arrived_ns);
 }
 
+/* Finds out what a request means, and answers it. */
+static void resolve(struct tf_worker *worker, h2o_req_t *req, const struct tf_routes *routes, size_t path_length,
+                    uint64_t arrived_ns)
+{
+    char name[TF_SITE_NAME_BYTES];
+    struct place place = {routes, site_of(&worker->server, routes, req, name)};
+    if (place.site == NULL) {
+        tf_respond_text(req, 404, "There is no such site here.");
+        report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
+        return;
+    }
+    struct tf_target target;
+    tf_target_resolve(req->path.base, path_length, look_up, &place, &target);
+    switch (target.kind) {
+    case TF_TARGET_FUNCTION:
+        dispatch_function(worker, req, target.route, target.script_bytes, path_length, arrived_ns);
+        break;
+    case TF_TARGET_FILE:
+        dispatch_file(worker, req, place.site, &target, arrived_ns);
+        break;
+    case TF_TARGET_NOT_FOUND:
+        tf_respond_text(req, 404, "Nothing is here.");
+        report(worker, req, place.site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
+        break;
+    case TF_TARGET_MALFORMED:
+        tf_respond_text(req, 400, "The path is malformed.");
+        report(worker, req, place.site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
+        break;
+    }
+}
+
 void tf_dispatch(struct tf_server *server, h2o_req_t *req)
 {
     struct tf_worker *const worker = server->data;
@@ -180,30 +217,14 @@ void tf_dispatch(struct tf_server *server, h2o_req_t *req)
         report(worker, req, NULL, NULL, TF_LOG_OUTCOME_BUSY, arrived_ns);
         return;
     }
-    char name[TF_SITE_NAME_BYTES];
-    struct place place = {routes, site_of(server, routes, req, name)};
-    if (place.site == NULL) {
-        tf_respond_text(req, 404, "There is no such site here.");
-        report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
-        return;
-    }
     size_t const path_length = req->query_at < req->path.len ? req->query_at : req->path.len;
-    struct tf_target target;
-    tf_target_resolve(req->path.base, path_length, look_up, &place, &target);
-    switch (target.kind) {
-    case TF_TARGET_FUNCTION:
-        dispatch_function(worker, req, target.route, target.script_bytes, arrived_ns);
-        break;
-    case TF_TARGET_FILE:
-        dispatch_file(worker, req, place.site, &target, arrived_ns);
-        break;
-    case TF_TARGET_NOT_FOUND:
-        tf_respond_text(req, 404, "Nothing is here.");
-        report(worker, req, place.site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
-        break;
-    case TF_TARGET_MALFORMED:
-        tf_respond_text(req, 400, "The path is malformed.");
-        report(worker, req, place.site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
-        break;
+    if (!tf_server_request_lacks_host(server, req)) {
+        struct tf_memo_row *const memo =
+            tf_memo_find(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length);
+        if (memo != NULL) {
+            tf_request_start(worker, req, memo->route, memo->script_bytes, memo, arrived_ns);
+            return;
+        }
     }
+    resolve(worker, req, routes, path_length, arrived_ns);
 }

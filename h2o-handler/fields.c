@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/bytes.h"
+
 /* tchar of RFC 9110 5.6.2, mapped to lower case; 0: no token byte. */
 static const unsigned char token_lower[256] = {
     ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
@@ -118,12 +120,7 @@ bool tf_field_name_lower(const char *name, size_t length, char *ret_lower)
 
 bool tf_field_value_is_valid(const char *value, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        unsigned char const byte = (unsigned char)value[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-            return false;
-    }
-    return true;
+    return tf_bytes_lack_controls(value, length);
 }
 
 const char *tf_status_reason(int status)

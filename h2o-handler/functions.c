@@ -115,6 +115,7 @@ static void release_module(struct tf_worker *worker, struct tf_module **module)
 static void drop(struct tf_worker *worker, struct tf_entry *entry)
 {
     struct tf_functions *const functions = &worker->functions;
+    tf_memo_clear(&worker->memo);
     struct tf_entry **at = &functions->buckets[bucket_of(functions, entry->key)];
     while (*at != entry)
         at = &(*at)->next_in_bucket;
@@ -178,7 +179,7 @@ static void create_function(struct tf_worker *worker, struct tf_entry *entry)
         .image_bytes = entry->module->image_bytes,
     };
     struct tf_error error = {0};
-    tf_report_enter(&worker->report, entry->key, "", "");
+    tf_report_enter(&worker->report, entry->key, tf_report_name(""), tf_report_name(""));
     int const code = tf_function_create(worker->runtime, &source, &entry->function, &error);
     tf_report_leave(&worker->report);
     if (code != 0) {
@@ -264,6 +265,11 @@ struct tf_entry *tf_functions_hold(struct tf_worker *worker, const char *key)
             return NULL;
         entry->state = TF_ENTRY_FAILED; /* due now */
     }
+    return tf_functions_hold_entry(worker, entry);
+}
+
+struct tf_entry *tf_functions_hold_entry(struct tf_worker *worker, struct tf_entry *entry)
+{
     if (entry->state == TF_ENTRY_FAILED && tf_clock_ns() >= entry->retry_at_ns) {
         if (entry->module != NULL)
             create_function(worker, entry);

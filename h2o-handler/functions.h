@@ -54,6 +54,8 @@ void tf_functions_dispose(struct tf_worker *worker);
 
 /* The entry of a routed key, held for the caller. Starts a load where there is none. NULL without memory. */
 struct tf_entry *tf_functions_hold(struct tf_worker *worker, const char *key);
+/* The same of one that is known. */
+struct tf_entry *tf_functions_hold_entry(struct tf_worker *worker, struct tf_entry *entry);
 void tf_functions_release(struct tf_worker *worker, struct tf_entry **entry);
 /* After new routes: `is_routed(context, key)` says what they name. */
 void tf_functions_sweep(struct tf_worker *worker, bool (*is_routed)(void *context, const char *key), void *context);

@@ -73,19 +73,22 @@ static inline struct tf_log_text tf_report_name(const char *name)
     return (struct tf_log_text){name, name != NULL ? strlen(name) : 0};
 }
 
-/* From here on, a death of this process is this artifact's doing. `site` and `path` may be "". */
-static inline void tf_report_enter(struct tf_report *report, const char key[TF_RUNNING_KEY_BYTES], const char *site,
-                                   const char *path)
+/* From here on, a death of this process is this artifact's doing. `site` and `path` may be empty. */
+static inline void tf_report_enter(struct tf_report *report, const char key[TF_RUNNING_KEY_BYTES],
+                                   struct tf_log_text site, struct tf_log_text path)
 {
     struct tf_shared_running *const running = report->running;
     if (running == NULL)
         return;
-    size_t const site_length = strnlen(site, TF_RUNNING_SITE_BYTES), path_length = strnlen(path, TF_RUNNING_PATH_BYTES);
+    if (site.length > TF_RUNNING_SITE_BYTES)
+        site.length = TF_RUNNING_SITE_BYTES;
+    if (path.length > TF_RUNNING_PATH_BYTES)
+        path.length = TF_RUNNING_PATH_BYTES;
     memcpy(running->key, key, TF_RUNNING_KEY_BYTES);
-    memcpy(running->site, site, site_length);
-    memcpy(running->path, path, path_length);
-    running->site_length = (uint16_t)site_length;
-    running->path_length = (uint16_t)path_length;
+    tf_log_copy((uint8_t *)running->site, site.bytes, site.length);
+    tf_log_copy((uint8_t *)running->path, path.bytes, path.length);
+    running->site_length = (uint16_t)site.length;
+    running->path_length = (uint16_t)path.length;
     running->is_running = 1;
     atomic_signal_fence(memory_order_seq_cst); /* the guest comes after it, to the compiler too */
 }

@@ -148,11 +148,18 @@ static void on_request_gone(void *chunk)
         conclude(exchange, TF_LOG_OUTCOME_GONE, 0);
 }
 
-/* From here on the request may go away before its answer. */
+static const char *pool_string(h2o_req_t *req, const char *text)
+{
+    size_t const bytes = strlen(text) + 1;
+    return memcpy(h2o_mem_alloc_pool(&req->pool, bytes), text, bytes);
+}
+
+/* From here on the request may go away before its answer, and its route before it. */
 static void watch(struct tf_exchange *exchange)
 {
     if (exchange->is_watched)
         return;
+    exchange->function_path = pool_string(exchange->req, exchange->function_path);
     struct tf_exchange **const chunk =
         h2o_mem_alloc_shared(&exchange->req->pool, sizeof(*chunk), on_request_gone);
     *chunk = exchange;
@@ -335,7 +342,9 @@ void tf_exchange_run(struct tf_exchange *exchange)
         note_queue_time(exchange);
     exchange->has_begun = true;
     struct tf_report *const report = &exchange->worker->report;
-    tf_report_enter(report, exchange->entry->key, exchange->account->site, exchange->function_path);
+    tf_report_enter(report, exchange->entry->key,
+                    (struct tf_log_text){exchange->account->site, exchange->account->site_length},
+                    tf_report_name(exchange->function_path));
     enum tf_outcome const outcome = tf_guest_resume(exchange->guest);
     tf_schedule_charge(&exchange->worker->schedule, exchange->account,
                        tf_guest_cpu_ns(exchange->guest) - used_before_ns);
@@ -432,12 +441,6 @@ static bool make_request(h2o_req_t *req, size_t script_bytes, bool lacks_host, s
     return true;
 }
 
-static const char *pool_string(h2o_req_t *req, const char *text)
-{
-    size_t const bytes = strlen(text) + 1;
-    return memcpy(h2o_mem_alloc_pool(&req->pool, bytes), text, bytes);
-}
-
 static void answer_load_failed(struct tf_exchange *exchange)
 {
     if (exchange->entry->error_id == 0) {
@@ -471,14 +474,39 @@ static bool is_quarantined(struct tf_exchange *exchange, const char *key)
     return true;
 }
 
+/* The account and the entry of a route, from its memo where it is known there, else looked up and noted there. */
+static struct tf_site_account *account_of(struct tf_worker *worker, const struct tf_route *route,
+                                          struct tf_memo_row *memo)
+{
+    if (memo != NULL && memo->account != NULL)
+        return memo->account;
+    struct tf_site_account *const account = tf_schedule_site(&worker->schedule, route->site);
+    if (memo != NULL)
+        memo->account = account;
+    return account;
+}
+
+static struct tf_entry *hold_entry_of(struct tf_worker *worker, const struct tf_route *route, struct tf_memo_row *memo)
+{
+    if (memo != NULL && memo->entry != NULL)
+        return tf_functions_hold_entry(worker, memo->entry);
+    struct tf_entry *const entry = tf_functions_hold(worker, route->key);
+    /* Holding one may have dropped others, and the memo with them. */
+    if (memo != NULL && memo->route == route)
+        memo->entry = entry;
+    return entry;
+}
+
 void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route, size_t script_bytes,
-                      uint64_t arrived_ns)
+                      struct tf_memo_row *memo, uint64_t arrived_ns)
 {
     struct tf_exchange *const exchange = h2o_mem_alloc_pool(&req->pool, sizeof(*exchange));
     *exchange = (struct tf_exchange){
         .worker = worker, .req = req, .deadline.cb = on_deadline, .arrived_ns = arrived_ns};
-    exchange->function_path = pool_string(req, route->path);
-    exchange->account = tf_schedule_join_site(&worker->schedule, route->site);
+    exchange->function_path = route->path;
+    exchange->account = account_of(worker, route, memo);
+    if (exchange->account != NULL)
+        tf_schedule_join_site(exchange->account);
     bool const lacks_host = tf_server_request_lacks_host(&worker->server, req);
     if (!make_request(req, script_bytes, lacks_host, &exchange->request)) {
         tf_respond_text(req, 414, "The path is too long.");
@@ -487,7 +515,7 @@ void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_
     }
     if (exchange->account != NULL && is_quarantined(exchange, route->key))
         return;
-    exchange->entry = exchange->account != NULL ? tf_functions_hold(worker, route->key) : NULL;
+    exchange->entry = exchange->account != NULL ? hold_entry_of(worker, route, memo) : NULL;
     if (exchange->entry == NULL) {
         answer_busy(exchange);
         return;

@@ -130,6 +130,7 @@ static void read_done(struct tf_io_job *io)
                         (unsigned long long)job->generation, job->error.text);
     } else {
         struct tf_routes *const before = watch->current;
+        tf_memo_clear(&worker->memo);
         watch->current = job->routes;
         tf_functions_sweep(worker, job_names, job);
         tf_schedule_sweep(&worker->schedule, routes_have, watch->current);

@@ -40,7 +40,7 @@ static struct tf_site_account **bucket_of(struct tf_schedule *schedule, const ch
     return &schedule->buckets[(hash ^ hash >> 16) % TF_SITE_BUCKETS];
 }
 
-struct tf_site_account *tf_schedule_join_site(struct tf_schedule *schedule, const char *site)
+struct tf_site_account *tf_schedule_site(struct tf_schedule *schedule, const char *site)
 {
     struct tf_site_account **const bucket = bucket_of(schedule, site);
     struct tf_site_account *account = *bucket;
@@ -52,12 +52,12 @@ struct tf_site_account *tf_schedule_join_site(struct tf_schedule *schedule, cons
         if (account == NULL)
             return NULL;
         memcpy(account->site, site, bytes);
+        account->site_length = bytes - 1;
         h2o_linklist_init_anchor(&account->exchanges);
         h2o_linklist_init_anchor(&account->crowded);
         account->next_in_bucket = *bucket;
         *bucket = account;
     }
-    account->users++;
     return account;
 }
 

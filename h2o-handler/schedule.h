@@ -34,6 +34,7 @@ struct tf_site_account {
     uint32_t calls;           /* of services (calls.h), and what these take */
     uint64_t call_bytes;
     h2o_linklist_t crowded;   /* exchanges that wait for a turn under site_concurrency */
+    size_t site_length;
     char site[];
 };
 
@@ -50,8 +51,14 @@ void tf_schedule_init(struct tf_schedule *schedule);
 bool tf_schedule_has_work(const struct tf_schedule *schedule);
 /* A turn of the event loop begins. */
 void tf_schedule_begin_turn(struct tf_schedule *schedule);
-/* The account of a site, for an exchange to keep until tf_schedule_leave_site. NULL without memory. */
-struct tf_site_account *tf_schedule_join_site(struct tf_schedule *schedule, const char *site);
+/* The account of a site; it stays until the next tf_schedule_sweep, or as long as an exchange has joined it. NULL
+ * without memory. */
+struct tf_site_account *tf_schedule_site(struct tf_schedule *schedule, const char *site);
+/* For an exchange to keep until tf_schedule_leave_site. */
+static inline void tf_schedule_join_site(struct tf_site_account *account)
+{
+    account->users++;
+}
 void tf_schedule_leave_site(struct tf_site_account **account);
 /* Forgets sites that nobody uses and `is_routed` does not know. */
 void tf_schedule_sweep(struct tf_schedule *schedule, bool (*is_routed)(void *context, const char *site), void *context);

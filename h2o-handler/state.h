@@ -22,6 +22,7 @@
 #include "h2o-handler/gone.h"
 #include "h2o-handler/io_thread.h"
 #include "h2o-handler/log.h"
+#include "h2o-handler/memo.h"
 #include "h2o-handler/parked.h"
 #include "h2o-handler/report.h"
 #include "h2o-handler/routes_watch.h"
@@ -48,6 +49,7 @@ struct tf_worker {
     struct tf_parked parked;
     struct tf_calls calls;
     struct tf_routes_watch routes;
+    struct tf_memo memo;
     struct tf_static_files static_files;
     h2o_timeout_t wall_timeout; /* limits.wall_ms: how long anything may wait here before it runs */
     h2o_socket_t *stop;
@@ -92,7 +94,7 @@ struct tf_exchange {
     struct tf_call *calls;  /* of services */
     uint64_t call_bytes;
     struct tf_request request;
-    const char *function_path; /* the route's, copied */
+    const char *function_path; /* the route's; copied when the exchange outlives its turn, which the route may not */
 };
 
 /* A number for an error that is both in the response and in the log: unique in this worker, and hard to guess. */

@@ -140,23 +140,21 @@ void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, 
 
 enum { REJECTED_IN_PATH = 1, REJECTED_IN_QUERY = 2 };
 
-static unsigned rejected(unsigned char byte)
-{
-    if (byte <= 0x20 || byte >= 0x7f || byte == '"' || byte == '<' || byte == '>')
-        return REJECTED_IN_PATH | REJECTED_IN_QUERY;
-    if (byte == '`' || byte == '{' || byte == '}')
-        return REJECTED_IN_PATH;
-    return 0;
-}
+#define REJECTED (REJECTED_IN_PATH | REJECTED_IN_QUERY)
+
+static const unsigned char rejected[256] = {
+    [0x00 ... 0x20] = REJECTED, ['"'] = REJECTED,         ['<'] = REJECTED,         ['>'] = REJECTED,
+    ['`'] = REJECTED_IN_PATH,   ['{'] = REJECTED_IN_PATH, ['}'] = REJECTED_IN_PATH, [0x7f ... 0xff] = REJECTED,
+};
 
 size_t tf_guest_path_length(const char *raw, size_t length, size_t query_at)
 {
     size_t const path_end = query_at < length ? query_at : length;
     size_t encoded = length;
     for (size_t i = 0; i < path_end; i++)
-        encoded += rejected((unsigned char)raw[i]) & REJECTED_IN_PATH ? 2 : 0;
+        encoded += rejected[(unsigned char)raw[i]] & REJECTED_IN_PATH ? 2 : 0;
     for (size_t i = path_end; i < length; i++)
-        encoded += rejected((unsigned char)raw[i]) & REJECTED_IN_QUERY ? 2 : 0;
+        encoded += rejected[(unsigned char)raw[i]] & REJECTED_IN_QUERY ? 2 : 0;
     return encoded;
 }
 
@@ -165,7 +163,7 @@ void tf_guest_path_encode(const char *raw, size_t length, size_t query_at, char 
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < length; i++) {
         unsigned char const byte = (unsigned char)raw[i];
-        if (rejected(byte) & (i < query_at ? REJECTED_IN_PATH : REJECTED_IN_QUERY)) {
+        if (rejected[byte] & (i < query_at ? REJECTED_IN_PATH : REJECTED_IN_QUERY)) {
             *ret_encoded++ = '%';
             *ret_encoded++ = digits[byte >> 4];
             *ret_encoded++ = digits[byte & 15];

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "base/bytes.h"
 #include "runtime/runtime.h"
 
 /* The characters of a token (RFC 9110, 5.6.2). */
@@ -30,12 +31,7 @@ static inline bool tf_http_is_name(struct tf_text name)
 /* No control characters but tab: CR, LF and NUL would let a guest write lines of its own. */
 static inline bool tf_http_is_value(struct tf_text value)
 {
-    for (size_t i = 0; i < value.length; i++) {
-        uint8_t const byte = (uint8_t)value.bytes[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-            return false;
-    }
-    return true;
+    return tf_bytes_lack_controls(value.bytes, value.length);
 }
 
 /* Without the white space around it, which is no part of a value in HTTP/1, and malformed in HTTP/2. */

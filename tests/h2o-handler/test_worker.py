@@ -114,6 +114,74 @@ class Functions(Case):
                      "the line")
 
 
+class Remembered(Case):
+    """What a host and a path mean is remembered: never longer than it is true, and never for another spelling."""
+
+    def ask(self, worker, path, host="a.example", **arguments):
+        response = worker.ask(path, host=host, **arguments)
+        return (response.status, response.body)
+
+    def test_spellings(self):
+        worker = self.worker()
+        worker.publish({"a.example": {"f.wasm": "one", "p.wasm": "path"}, "b.example": {"f.wasm": "two"}})
+        for _ in range(3):
+            for host in ("a.example", "A.Example", "a.example:80", "a.example."):
+                self.assertEqual(self.ask(worker, "/f.wasm", host), (200, b"one"))
+                self.assertEqual(self.ask(worker, "/f.wasm?x=1", host), (200, b"one"))
+                self.assertEqual(self.ask(worker, "/f.wasm", host, method="HEAD"), (200, b""))
+                self.assertEqual(self.ask(worker, "/f", host), (200, b"one"))
+                self.assertEqual(self.ask(worker, "/%66.wasm", host), (200, b"one"))
+                self.assertEqual(self.ask(worker, "/F.wasm", host)[0], 404)
+            self.assertEqual(self.ask(worker, "/f.wasm", "b.example"), (200, b"two"))
+            self.assertEqual(self.ask(worker, "/f.wasm", "c.example")[0], 404)
+            self.assertIn(self.ask(worker, "/f.wasm", "a.example/")[0], (400, 404))
+            # The guest sees its own request, not the one that was remembered.
+            for query in ("?x=1", "?x=2", ""):
+                self.assertEqual(self.ask(worker, "/p.wasm" + query), (200, ("/p.wasm" + query).encode()))
+
+    def test_a_new_generation(self):
+        worker = self.worker()
+        worker.publish({"a.example": {"f.wasm": "one"}})
+        for functions, expected in (({"f.wasm": "two"}, 200), ({"f.wasm": "building"}, 503), ({"f.wasm": "one"}, 200),
+                                    ({}, 404), ({"f.wasm": "two"}, 200), ({"f.wasm": "failed"}, 502)):
+            for _ in range(2):
+                self.ask(worker, "/f.wasm")
+            worker.publish({"a.example": functions})
+            for _ in range(2):
+                status, body = self.ask(worker, "/f.wasm")
+                self.assertEqual(status, expected)
+                if status == 200:
+                    self.assertEqual(body.decode(), functions["f.wasm"])
+        worker.publish({"b.example": {"f.wasm": "one"}}) # the site itself is gone, and comes back
+        self.assertEqual(self.ask(worker, "/f.wasm")[0], 404)
+        worker.publish({"a.example": {"f.wasm": "two"}, "b.example": {"f.wasm": "one"}})
+        self.assertEqual(self.ask(worker, "/f.wasm"), (200, b"two"))
+
+    def test_one_artifact_at_two_sites(self):
+        """Each is counted for itself: the limit of one site's concurrency is not the other's."""
+        worker = self.worker(site_concurrency=1, cpu_ms=60000, wall_ms=60000, queue_length=1)
+        worker.publish({"a.example": {"s.wasm": "spin", "f.wasm": "one"}, "b.example": {"f.wasm": "one"}})
+        for _ in range(2):
+            self.assertEqual(self.ask(worker, "/f.wasm", "a.example"), (200, b"one"))
+            self.assertEqual(self.ask(worker, "/f.wasm", "b.example"), (200, b"one"))
+        with worker.connect() as spinner, worker.connect() as waiter:
+            spinner.send("GET /s.wasm HTTP/1.1\r\nHost: a.example\r\n\r\n")
+            time.sleep(0.2)
+            waiter.send("GET /f.wasm HTTP/1.1\r\nHost: a.example\r\n\r\n")
+            worker.until(lambda: self.ask(worker, "/f.wasm", "a.example")[0] == 503, "the site is full")
+            self.assertEqual(self.ask(worker, "/f.wasm", "b.example"), (200, b"one"))
+
+    def test_functions_that_make_room_for_others(self):
+        """With two slots only the latest two stay loaded: what is remembered of the others goes with them."""
+        worker = self.worker(slots=2)
+        worker.publish({"a.example": {"f0.wasm": "one", "f1.wasm": "two", "f2.wasm": "path"}})
+        for _ in range(5):
+            for path, body in (("/f0.wasm", b"one"), ("/f1.wasm", b"two"), ("/f2.wasm", b"/f2.wasm"),
+                               ("/f0.wasm", b"one")):
+                for _ in range(2):
+                    self.assertEqual(self.ask(worker, path), (200, body))
+
+
 class Loading(Case):
     def test_an_artifact_that_is_not_there(self):
         worker = self.worker()

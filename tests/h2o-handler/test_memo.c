@@ -1,0 +1,76 @@
+/* A memo finds what was put there under the very same bytes, and nothing else. */
+#include <stdio.h>
+#include <string.h>
+
+#include "h2o-handler/memo.h"
+#include "sites/routes.h"
+#include "tests/check.h"
+
+static struct tf_memo memo;
+static const struct tf_route routes[2];
+
+static struct tf_memo_row *find(const char *authority, const char *path)
+{
+    return tf_memo_find(&memo, authority, strlen(authority), path, strlen(path));
+}
+
+static struct tf_memo_row *put(const char *authority, const char *path, const struct tf_route *route)
+{
+    return tf_memo_put(&memo, authority, strlen(authority), path, strlen(path), route);
+}
+
+static void test_spellings(void)
+{
+    memset(&memo, 0, sizeof(memo));
+    CHECK(find("a.b", "/f.wasm") == NULL);
+    CHECK(put("a.b", "/f.wasm", &routes[0]) == find("a.b", "/f.wasm"));
+    CHECK(find("a.b", "/f.wasm")->route == &routes[0]);
+    static const char *const others[][2] = {
+        {"A.b", "/f.wasm"}, {"a.b:80", "/f.wasm"}, {"a.b.", "/f.wasm"}, {"a.b", "/f"},       {"a.b", "/F.wasm"},
+        {"a.b", "/f.wasm/"}, {"a.b", "/%66.wasm"},  {"a.b/", "f.wasm"},  {"a.", "b/f.wasm"}, {"", "a.b/f.wasm"},
+        {"a.b/f.wasm", ""},
+    };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        CHECK_MESSAGE(find(others[i][0], others[i][1]) == NULL, "%s %s", others[i][0], others[i][1]);
+}
+
+static void test_replacing_and_clearing(void)
+{
+    memset(&memo, 0, sizeof(memo));
+    struct tf_memo_row *const row = put("a.b", "/f.wasm", &routes[0]);
+    row->account = (struct tf_site_account *)&memo;
+    row->entry = (struct tf_entry *)&memo;
+    CHECK(put("a.b", "/f.wasm", &routes[1]) == row && row->route == &routes[1]);
+    CHECK(row->account == NULL && row->entry == NULL); /* they were the other route's */
+    char path[32];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(path, sizeof(path), "/f%d.wasm", i);
+        CHECK(put("a.b", path, &routes[i % 2]) != NULL && find("a.b", path)->route == &routes[i % 2]);
+    }
+    tf_memo_clear(&memo);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(path, sizeof(path), "/f%d.wasm", i);
+        CHECK(find("a.b", path) == NULL);
+    }
+    CHECK(put("a.b", path, &routes[0]) == find("a.b", path));
+}
+
+static void test_lengths(void)
+{
+    char path[TF_MEMO_KEY_BYTES + 1];
+    memset(&memo, 0, sizeof(memo));
+    memset(path, '/', sizeof(path));
+    CHECK(tf_memo_put(&memo, "a", 1, path, TF_MEMO_KEY_BYTES, &routes[0]) == NULL);
+    CHECK(tf_memo_put(&memo, path, TF_MEMO_KEY_BYTES, "/", 1, &routes[0]) == NULL);
+    CHECK(tf_memo_put(&memo, path, SIZE_MAX, path, SIZE_MAX, &routes[0]) == NULL);
+    CHECK(tf_memo_put(&memo, "", 0, "/", 1, &routes[0]) == NULL);
+    CHECK(tf_memo_put(&memo, "a", 1, "", 0, &routes[0]) == NULL);
+    for (size_t length = 1; length < TF_MEMO_KEY_BYTES; length++) {
+        CHECK(tf_memo_put(&memo, "a", 1, path, length, &routes[0]) != NULL);
+        CHECK(tf_memo_find(&memo, "a", 1, path, length) != NULL);
+        CHECK(tf_memo_find(&memo, "a", 1, path, length - 1) == NULL || length > 1);
+        CHECK(tf_memo_find(&memo, "a", 1, path, length + 1) == NULL);
+    }
+}
+
+TEST_MAIN(TEST(test_spellings), TEST(test_replacing_and_clearing), TEST(test_lengths))
