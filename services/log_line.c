@@ -90,11 +90,25 @@ static void append_escaped(struct tf_buffer *line, struct tf_log_text text, bool
     }
 }
 
-static void append_member(struct tf_buffer *line, const char *name, struct tf_log_text text)
+/* A line a request is written: printf, which reads its format each time, would take most of the time for it. */
+#define APPEND(line, literal) tf_buffer_append(line, literal, sizeof(literal) - 1)
+#define APPEND_MEMBER(line, name, text) (APPEND(line, ",\"" name "\":\""), append_quoted_rest(line, text))
+#define APPEND_NUMBER(line, name, value) (APPEND(line, ",\"" name "\":"), append_number(line, value))
+
+static void append_quoted_rest(struct tf_buffer *line, struct tf_log_text text)
 {
-    tf_buffer_printf(line, ",\"%s\":\"", name);
     append_escaped(line, text, true);
     tf_buffer_append_byte(line, '"');
+}
+
+static void append_number(struct tf_buffer *line, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    tf_buffer_append(line, digits + at, sizeof(digits) - at);
 }
 
 /* A quoted field of the combined format; "-" where there is nothing. */
@@ -109,11 +123,25 @@ static void append_quoted(struct tf_buffer *line, struct tf_log_text text)
 
 void tf_log_time(uint64_t time_ns, char ret_text[TF_LOG_TIME_BYTES])
 {
+    /* Mostly the second of the line before. */
+    static _Thread_local time_t known = -1;
+    static _Thread_local char text[TF_LOG_TIME_BYTES];
+    static _Thread_local size_t length;
     time_t const seconds = (time_t)(time_ns / TF_NS_PER_S);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    size_t const length = strftime(ret_text, TF_LOG_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(ret_text + length, TF_LOG_TIME_BYTES - length, ".%06uZ", (unsigned)(time_ns % TF_NS_PER_S / 1000));
+    if (seconds != known) {
+        struct tm parts;
+        gmtime_r(&seconds, &parts);
+        length = strftime(text, sizeof(text) - sizeof(".000000Z"), "%Y-%m-%dT%H:%M:%S", &parts);
+        known = seconds;
+    }
+    memcpy(ret_text, text, length);
+    char *const fraction = ret_text + length;
+    uint32_t microseconds = (uint32_t)(time_ns % TF_NS_PER_S / 1000);
+    fraction[0] = '.';
+    for (int i = 6; i > 0; i--, microseconds /= 10)
+        fraction[i] = (char)('0' + microseconds % 10);
+    fraction[7] = 'Z';
+    fraction[8] = '\0';
 }
 
 /* The form of the combined format. Not strftime's %b, which depends on the locale. */
@@ -181,7 +209,10 @@ static struct tf_log_text told_address(struct tf_log_text address, const struct 
 
 static void append_protocol(struct tf_buffer *line, uint16_t protocol)
 {
-    tf_buffer_printf(line, "HTTP/%u.%u", protocol >> 8, protocol & 0xffu);
+    APPEND(line, "HTTP/");
+    append_number(line, protocol >> 8);
+    tf_buffer_append_byte(line, '.');
+    append_number(line, protocol & 0xffu);
 }
 
 static void request_json(const struct tf_log_request *request, uint32_t worker, const struct tf_logs_config *config,
@@ -189,30 +220,36 @@ static void request_json(const struct tf_log_request *request, uint32_t worker, 
 {
     char time[TF_LOG_TIME_BYTES], room[ADDRESS_TEXT_BYTES];
     tf_log_time(request->time_ns, time);
-    tf_buffer_printf(line, "{\"time\":\"%s\",\"worker\":%" PRIu32, time, worker);
-    append_member(line, "address", told_address(request->address, config, room));
-    append_member(line, "site", request->site);
-    append_member(line, "function", request->function);
-    append_member(line, "method", request->method);
-    append_member(line, "target", without_query(request->target, config));
+    APPEND(line, "{\"time\":\"");
+    tf_buffer_append_text(line, time);
+    APPEND(line, "\",\"worker\":");
+    append_number(line, worker);
+    APPEND_MEMBER(line, "address", told_address(request->address, config, room));
+    APPEND_MEMBER(line, "site", request->site);
+    APPEND_MEMBER(line, "function", request->function);
+    APPEND_MEMBER(line, "method", request->method);
+    APPEND_MEMBER(line, "target", without_query(request->target, config));
     if (request->protocol != 0) {
         tf_buffer_append_text(line, ",\"protocol\":\"");
         append_protocol(line, request->protocol);
         tf_buffer_append_byte(line, '"');
     }
-    tf_buffer_printf(line,
-                     ",\"status\":%u,\"bytes\":%" PRIu64 ",\"wall_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64
-                     ",\"queue_ns\":%" PRIu64 ",\"outcome\":\"%s\"",
-                     request->status, request->response_bytes, request->wall_ns, request->cpu_ns, request->queue_ns,
-                     tf_log_outcome_name(request->outcome));
+    APPEND_NUMBER(line, "status", request->status);
+    APPEND_NUMBER(line, "bytes", request->response_bytes);
+    APPEND_NUMBER(line, "wall_ns", request->wall_ns);
+    APPEND_NUMBER(line, "cpu_ns", request->cpu_ns);
+    APPEND_NUMBER(line, "queue_ns", request->queue_ns);
+    APPEND(line, ",\"outcome\":\"");
+    tf_buffer_append_text(line, tf_log_outcome_name(request->outcome));
+    tf_buffer_append_byte(line, '"');
     if (request->trap != TF_TRAP_NONE)
         tf_buffer_printf(line, ",\"trap\":\"%s\"", tf_log_trap_name(request->trap));
     if (request->error_id != 0)
         tf_buffer_printf(line, ",\"error\":\"%016" PRIx64 "\"", request->error_id);
     if (request->referer.length > 0)
-        append_member(line, "referer", without_query(request->referer, config));
+        APPEND_MEMBER(line, "referer", without_query(request->referer, config));
     if (request->agent.length > 0)
-        append_member(line, "agent", request->agent);
+        APPEND_MEMBER(line, "agent", request->agent);
     if (request->is_cut)
         tf_buffer_append_text(line, ",\"cut\":true");
     tf_buffer_append_text(line, "}\n");

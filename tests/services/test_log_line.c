@@ -26,6 +26,36 @@ static char *line_of(const struct tf_log_request *request, const struct tf_logs_
     return (char *)line.bytes;
 }
 
+static void test_times_and_numbers(void)
+{
+    static const struct {
+        uint64_t time_ns;
+        const char *text;
+    } times[] = {
+        {1748779200123456789ull, "2025-06-01T12:00:00.123456Z"},
+        {1748779200000001999ull, "2025-06-01T12:00:00.000001Z"},
+        {1748779199999999999ull, "2025-06-01T11:59:59.999999Z"},
+        {0, "1970-01-01T00:00:00.000000Z"},
+        {1748779200000000000ull, "2025-06-01T12:00:00.000000Z"},
+        {UINT64_MAX, "2554-07-21T23:34:33.709551Z"},
+    };
+    char text[TF_LOG_TIME_BYTES];
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        tf_log_time(times[i].time_ns, text);
+        CHECK_MESSAGE(strcmp(text, times[i].text) == 0, "%s", text);
+    }
+    struct tf_log_request request = a_request(TEXT("/"));
+    request.wall_ns = UINT64_MAX;
+    request.cpu_ns = 10;
+    request.queue_ns = 9;
+    request.status = 0;
+    request.protocol = 0x200;
+    char *const line = line_of(&request, &json_config);
+    CHECK(strstr(line, "\"protocol\":\"HTTP/2.0\",\"status\":0,\"bytes\":12,\"wall_ns\":18446744073709551615,"
+                       "\"cpu_ns\":10,\"queue_ns\":9,") != NULL);
+    free(line);
+}
+
 static void test_json(void)
 {
     struct tf_log_request request = a_request(TEXT("/a?b"));
@@ -197,5 +227,5 @@ static void test_readable(void)
     tf_buffer_dispose(&line);
 }
 
-TEST_MAIN(TEST(test_json), TEST(test_json_any_bytes), TEST(test_json_utf8), TEST(test_combined), TEST(test_privacy),
-          TEST(test_longest), TEST(test_readable))
+TEST_MAIN(TEST(test_json), TEST(test_times_and_numbers), TEST(test_json_any_bytes), TEST(test_json_utf8),
+          TEST(test_combined), TEST(test_privacy), TEST(test_longest), TEST(test_readable))
