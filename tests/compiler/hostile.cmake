@@ -11,3 +11,18 @@ foreach(profile strict fast)
         set_tests_properties(differential-${profile} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
     endif()
 endforeach()
+
+tf_test(compile_attack SOURCES ${CMAKE_CURRENT_LIST_DIR}/compile_attack_test.c LIBS tf_compiler ${CMAKE_DL_LIBS}
+    TIMEOUT 600 LABELS no-asan)
+add_dependencies(test_compile_attack terrafirma-compiler)
+target_compile_definitions(test_compile_attack PRIVATE TF_WABT_PREFIX_DEFAULT="${TF_WABT_PREFIX}")
+
+tf_test(compile_bombs SOURCES ${CMAKE_CURRENT_LIST_DIR}/compile_bombs_test.c LIBS tf_compiler ${CMAKE_DL_LIBS}
+    TIMEOUT 600 LABELS no-asan)
+add_dependencies(test_compile_bombs terrafirma-compiler)
+target_compile_definitions(test_compile_bombs PRIVATE TF_WABT_PREFIX_DEFAULT="${TF_WABT_PREFIX}")
+if(NOT TF_SANITIZE)
+    add_test(NAME compile_bombs_full COMMAND test_compile_bombs --full)
+    add_test(NAME mutations COMMAND python3 ${CMAKE_CURRENT_LIST_DIR}/mutations.py)
+    set_tests_properties(compile_bombs_full mutations PROPERTIES TIMEOUT 7200 LABELS long)
+endif()
