@@ -174,7 +174,8 @@ class Module:
 
 def ours(arguments, paths):
     """Path → what differential_run says, a list of lines."""
-    command = [os.path.join(arguments.build, "differential_run"), arguments.profile, arguments.cc] + paths
+    command = [os.path.join(arguments.build, "differential_run"), arguments.profile, arguments.cc,
+               arguments.tier] + paths
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=1800, check=False)
     said, lines = {}, None
     for line in done.stdout.decode("latin-1").splitlines():
@@ -288,6 +289,7 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--profile", choices=["strict", "fast"], default="strict")
     parser.add_argument("--cc", default="gcc")
+    parser.add_argument("--tier", choices=["optimised", "fast"], default="optimised")
     parser.add_argument("--simd", action="store_true", help="let the generator use SIMD")
     arguments = parser.parse_args()
     if shutil.which("wasm-opt") is None or not os.path.exists(WABT + "wasm-interp"):
@@ -305,7 +307,8 @@ def main():
         print("%6d %s" % (count, verdict))
     agreed = counts["same"] + counts["NaN"] + counts["after a trap"]
     print("%(calls)d calls, %(traps)d traps, %(lines)d lines compared" % STATISTICS)
-    print("%d modules agree, %d differ (%s, %s)" % (agreed, len(bad), arguments.profile, arguments.cc))
+    print("%d modules agree, %d differ (%s, %s, %s tier%s)" % (
+        agreed, len(bad), arguments.profile, arguments.cc, arguments.tier, ", SIMD" if arguments.simd else ""))
     if not bad:
         shutil.rmtree(folder)
     return 1 if bad or agreed < arguments.count // 2 else 0

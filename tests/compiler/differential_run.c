@@ -3,7 +3,7 @@
  * compare the two. Every export of type () -> () is called in order on one instance; imports are the two functions
  * "log-i32" and "log-i64".
  *
- *     differential_run strict|fast gcc|clang FILE…
+ *     differential_run strict|fast gcc|clang optimised|fast FILE…     (profile, C compiler, tier)
  */
 #include <inttypes.h>
 #include <sys/time.h>
@@ -157,10 +157,11 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_sigaction = run_on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     struct tf_compiler *compiler = NULL;
     struct tf_error error = {0};
-    if (argc < 3)
+    if (argc < 4)
         return 2;
     config.profile = strcmp(argv[1], "strict") == 0 ? TF_PROFILE_STRICT : TF_PROFILE_FAST;
     config.cc = argv[2];
+    config.tiers = strcmp(argv[3], "fast") == 0 ? TF_TIERS_FAST : TF_TIERS_OPTIMISED;
     if (tf_compiler_create(&config, &compiler, &error) != 0) {
         fprintf(stderr, "differential_run: %s\n", error.text);
         return 1;
@@ -168,7 +169,7 @@ int main(int argc, char **argv)
     run_install_handlers();
     run_host.memory_grow = grow;
     sigaction(SIGALRM, &action, NULL);
-    for (int i = 3; i < argc; i++)
+    for (int i = 4; i < argc; i++)
         one(compiler, argv[i]);
     tf_compiler_destroy(&compiler);
     return 0;

@@ -14,12 +14,8 @@ UPLOADS = 10 if LONG else 3
 
 
 class Bombs(e2e.Case):
-    @classmethod
-    def setUpClass(cls):
-        limits = {} if LONG else {"build_cpu_seconds": 2, "build_wall_seconds": 4, "optimise_cpu_seconds": 2,
-                                  "optimise_wall_seconds": 4}
-        cls.server = e2e.Server(limits=limits)
-        cls.server.start()
+    limits = {} if LONG else {"build_cpu_seconds": 2, "build_wall_seconds": 4, "optimise_cpu_seconds": 2,
+                              "optimise_wall_seconds": 4}
 
     def test_another_site_goes_live(self):
         server = self.server
