@@ -1,6 +1,6 @@
 /*
- * The attacks on wasm2c's way of compiling that are known to have worked somewhere, each tried on ours. SECURITY.md says
- * what stands against each; mutations.py takes those defences away one by one and sees these tests fail.
+ * The attacks on wasm2c's way of compiling that are known to have worked somewhere, each tried on ours. SECURITY.md
+ * says what stands against each; mutations.py takes those defences away one by one and sees these tests fail.
  */
 #include "compile_make.h"
 

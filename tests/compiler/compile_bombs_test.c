@@ -1,6 +1,6 @@
 /*
- * Bombs (bombs.h) through the whole compiler: each is refused at once by the limit that it is over, or is built, or ends
- * at a limit of the build that is named; and whatever it was, the next module is built.
+ * Bombs (bombs.h) through the whole compiler: each is refused at once by the limit that it is over, or is built, or
+ * ends at a limit of the build that is named; and whatever it was, the next module is built.
  *
  *     test_compile_bombs [NAME] [--full] [--optimised] [--write FOLDER]
  *
