@@ -87,6 +87,8 @@ const char *tf_error_name(int code)
         return "changed";
     case TF_ERR_CANCELLED:
         return "cancelled";
+    case TF_ERR_NO_MEMORY:
+        return "no_memory";
     }
     return "unknown";
 }

@@ -229,6 +229,7 @@ int main(int argc, char **argv)
     struct tf_runtime_config config = {.limits = TF_LIMITS_DEFAULT};
     config.limits.memory_pages = 8192;
     config.limits.slots = SLOTS;
+    config.limits.worker_memory_bytes = config.limits.site_memory_bytes = 1ull << 40;
     config.limits.function_concurrency = SLOTS;
     struct tf_error error;
     pin(0);

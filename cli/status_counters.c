@@ -112,10 +112,12 @@ static void print_counts(const char *name, const json_t *counts)
 static void print_worker(const json_t *worker)
 {
     const json_t *const facts = json_object_get(worker, "facts");
-    printf("worker %lld: pid %lld, %lld connections, %lld waiting, %lld functions loaded, %lld of %lld slots running",
+    printf("worker %lld: pid %lld, %lld connections, %lld waiting, %lld functions loaded, %lld of %lld slots running, "
+           "%lld of %lld MiB of linear memory",
            number_of(worker, "index"), number_of(facts, "process"), number_of(facts, "connections"),
            number_of(facts, "waiting"), number_of(facts, "functions"), number_of(facts, "slots_running"),
-           number_of(facts, "slots_reserved"));
+           number_of(facts, "slots_reserved"), number_of(facts, "memory_bytes") >> 20,
+           number_of(facts, "memory_bytes_max") >> 20);
     if (number_of(worker, "dropped") > 0)
         printf(", %lld records lost", number_of(worker, "dropped"));
     if (number_of(worker, "bad") + number_of(worker, "lies") > 0)

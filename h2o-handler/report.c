@@ -134,6 +134,11 @@ static void write_facts(struct tf_worker *worker)
         .pages_learned = counters.pages_learned,
         .pages_copied_back = counters.pages_copied_back,
         .resets_whole = counters.resets_whole,
+        .memory_bytes = counters.memory_bytes,
+        .memory_bytes_max = worker->config->limits.worker_memory_bytes,
+        .memory_soiled_bytes = counters.memory_soiled_bytes,
+        .memory_refused = counters.memory_refused,
+        .memories_reclaimed = counters.memories_reclaimed,
     };
     tf_ring_write(&worker->report.ring, record, (uint32_t)tf_log_record_facts(record, &facts));
 }

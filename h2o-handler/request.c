@@ -134,6 +134,8 @@ static void conclude(struct tf_exchange *exchange, enum tf_log_outcome outcome, 
     if (exchange->guest != NULL) {
         give_up_seat(exchange);
         tf_guest_finish(&exchange->guest);
+        if (exchange->account->tenant.reset_ns > 0)
+            tf_schedule_charge_reset(&worker->schedule, exchange->account);
         tf_schedule_guest_ended(worker, exchange->entry, exchange->account);
     }
     if (exchange->entry != NULL)
@@ -235,6 +237,15 @@ static void wait_in(struct tf_exchange *exchange, enum tf_exchange_state state, 
     h2o_linklist_insert(waited ? list->next : list, &exchange->link);
 }
 
+/* Every time at the end: others, who want less, may have a chance meanwhile. */
+static void wait_behind(struct tf_exchange *exchange, enum tf_exchange_state state, h2o_linklist_t *list)
+{
+    if (!may_wait(exchange))
+        return;
+    exchange->state = state;
+    h2o_linklist_insert(list, &exchange->link);
+}
+
 /* ---- running ---- */
 
 static void answer_trap(struct tf_exchange *exchange)
@@ -270,7 +281,9 @@ static bool start_guest(struct tf_exchange *exchange)
 {
     struct tf_error error;
     error.text[0] = '\0';
-    if (exchange->account->guests >= exchange->worker->config->limits.site_concurrency) {
+    struct tf_tenant const *const tenant = &exchange->account->tenant;
+    if (exchange->account->guests >= exchange->worker->config->limits.site_concurrency ||
+        tenant->memory_bytes >= tenant->memory_bytes_max) {
         wait_in(exchange, TF_EXCHANGE_CROWDED, &exchange->account->crowded);
         return false;
     }
@@ -282,6 +295,9 @@ static bool start_guest(struct tf_exchange *exchange)
         return true;
     case TF_ERR_NO_SLOT:
         wait_in(exchange, TF_EXCHANGE_SLOTLESS, &exchange->worker->schedule.slotless);
+        return false;
+    case TF_ERR_NO_MEMORY:
+        wait_behind(exchange, TF_EXCHANGE_SLOTLESS, &exchange->worker->schedule.slotless);
         return false;
     case TF_ERR_LIMIT:
         wait_in(exchange, TF_EXCHANGE_CROWDED, &exchange->entry->crowded);
@@ -353,7 +369,7 @@ void tf_exchange_run(struct tf_exchange *exchange)
         answer_returned(exchange);
         break;
     case TF_OUTCOME_PREEMPTED:
-        watch(exchange);
+        set_deadline(exchange); /* its turn may come late, its answer should not */
         tf_schedule_ready(exchange->worker, exchange);
         break;
     case TF_OUTCOME_PARKED:
@@ -383,7 +399,7 @@ static void begin(struct tf_exchange *exchange)
     if (is_inline) {
         tf_exchange_run(exchange);
     } else {
-        watch(exchange);
+        set_deadline(exchange);
         tf_schedule_ready(worker, exchange);
     }
 }
@@ -505,8 +521,10 @@ void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_
         .worker = worker, .req = req, .deadline.cb = on_deadline, .arrived_ns = arrived_ns};
     exchange->function_path = route->path;
     exchange->account = account_of(worker, route, memo);
-    if (exchange->account != NULL)
+    if (exchange->account != NULL) {
         tf_schedule_join_site(exchange->account);
+        exchange->request.tenant = &exchange->account->tenant;
+    }
     bool const lacks_host = tf_server_request_lacks_host(&worker->server, req);
     if (!make_request(req, script_bytes, lacks_host, &exchange->request)) {
         tf_respond_text(req, 414, "The path is too long.");

@@ -12,9 +12,9 @@
 /* What a request costs outside its guest is not in turn_ns. */
 #define RUNS_PER_TURN 64
 
-void tf_schedule_init(struct tf_schedule *schedule)
+void tf_schedule_init(struct tf_schedule *schedule, uint64_t site_memory_bytes)
 {
-    *schedule = (struct tf_schedule){.round = 1};
+    *schedule = (struct tf_schedule){.round = 1, .site_memory_bytes = site_memory_bytes};
     h2o_linklist_init_anchor(&schedule->ring);
     h2o_linklist_init_anchor(&schedule->slotless);
 }
@@ -55,6 +55,7 @@ struct tf_site_account *tf_schedule_site(struct tf_schedule *schedule, const cha
         account->site_length = bytes - 1;
         h2o_linklist_init_anchor(&account->exchanges);
         h2o_linklist_init_anchor(&account->crowded);
+        account->tenant.memory_bytes_max = schedule->site_memory_bytes;
         account->next_in_bucket = *bucket;
         *bucket = account;
     }
@@ -108,6 +109,12 @@ void tf_schedule_charge(struct tf_schedule *schedule, struct tf_site_account *ac
     account->credit_ns = credit_of(schedule, account) - (int64_t)ns;
 }
 
+void tf_schedule_charge_reset(struct tf_schedule *schedule, struct tf_site_account *account)
+{
+    account->credit_ns = credit_of(schedule, account) - (int64_t)account->tenant.reset_ns;
+    account->tenant.reset_ns = 0;
+}
+
 /* ---- exchanges ---- */
 
 void tf_schedule_ready(struct tf_worker *worker, struct tf_exchange *exchange)
@@ -156,7 +163,7 @@ void tf_schedule_turn(struct tf_worker *worker)
         tf_schedule_forget(exchange);
         tf_exchange_run(exchange);
         /* Looked at after the first: what waits gets on in every turn, even where new requests use all of it. */
-        if ((int64_t)schedule->turn_ns >= TURN_NS)
+        if ((int64_t)schedule->turn_ns >= TURN_NS / 2) /* the next may last a whole slice again */
             return;
     }
 }

@@ -16,6 +16,8 @@
 
 #include <h2o.h>
 
+#include "runtime/runtime.h"
+
 struct tf_worker;
 struct tf_exchange;
 struct tf_entry;
@@ -33,12 +35,14 @@ struct tf_site_account {
     uint32_t guests;          /* of them, those that have one */
     uint32_t calls;           /* of services (calls.h), and what these take */
     uint64_t call_bytes;
+    struct tf_tenant tenant;  /* their memory */
     h2o_linklist_t crowded;   /* exchanges that wait for a turn under site_concurrency */
     size_t site_length;
     char site[];
 };
 
 struct tf_schedule {
+    uint64_t site_memory_bytes; /* limits.site_memory_bytes */
     h2o_linklist_t ring; /* sites with work, next one first */
     struct tf_site_account *buckets[TF_SITE_BUCKETS];
     h2o_linklist_t slotless;
@@ -47,7 +51,7 @@ struct tf_schedule {
     uint64_t round;    /* number of this turn */
 };
 
-void tf_schedule_init(struct tf_schedule *schedule);
+void tf_schedule_init(struct tf_schedule *schedule, uint64_t site_memory_bytes);
 bool tf_schedule_has_work(const struct tf_schedule *schedule);
 /* A turn of the event loop begins. */
 void tf_schedule_begin_turn(struct tf_schedule *schedule);
@@ -67,6 +71,9 @@ void tf_schedule_sweep(struct tf_schedule *schedule, bool (*is_routed)(void *con
 bool tf_schedule_may_run_inline(struct tf_schedule *schedule, struct tf_site_account *account);
 /* A guest of the site used this much. */
 void tf_schedule_charge(struct tf_schedule *schedule, struct tf_site_account *account, uint64_t ns);
+/* A guest of the site has left a memory that takes long to put back: the site owes that time, though it is spent later,
+ * and perhaps not in this turn. */
+void tf_schedule_charge_reset(struct tf_schedule *schedule, struct tf_site_account *account);
 /* Puts an exchange at the end of its site's queue. */
 void tf_schedule_ready(struct tf_worker *worker, struct tf_exchange *exchange);
 /* Takes an exchange out of its site's queue. */

@@ -55,6 +55,7 @@ struct tf_worker {
     h2o_socket_t *stop;
     bool stop_requested;
     bool is_open; /* accepts */
+    bool is_soiled; /* the runtime has memories to put back */
     uint64_t open_anyway_ns;
     uint64_t error_seed, error_count; /* of error ids */
 };

@@ -2,7 +2,8 @@
  * The life of a worker process: what is made, in which order; the loop; the stop.
  *
  * One turn of the loop: look at the shared page for new routes; let libh2o handle what the network brought (which runs
- * guests inline while the turn is young); give those that wait or were preempted about a millisecond.
+ * guests inline while the turn is young); give those that wait or were preempted about a millisecond; put back a part of
+ * what large guests left.
  */
 #include "h2o-handler/worker.h"
 
@@ -127,7 +128,7 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     if (getrandom(&worker->error_seed, sizeof(worker->error_seed), 0) != sizeof(worker->error_seed))
         return tf_error_system(error, "cannot get random bytes");
     tf_functions_init(&worker->functions);
-    tf_schedule_init(&worker->schedule);
+    tf_schedule_init(&worker->schedule, config->limits.site_memory_bytes);
     if ((result = tf_report_init(&worker->report, config, error)) != 0 || (result = open_folders(worker, error)) != 0 ||
         (result = tf_parked_init(&worker->parked, config->limits.slots, error)) != 0 ||
         (result = tf_calls_init(worker, error)) != 0 || (result = tf_worker_confine_files(config, error)) != 0 ||
@@ -159,12 +160,13 @@ static void turn(struct tf_worker *worker, int32_t wait_ms)
         tf_server_open(&worker->server);
     }
     tf_schedule_begin_turn(&worker->schedule);
-    bool const has_work = tf_schedule_has_work(&worker->schedule) || worker->calls.is_due;
+    bool const has_work = tf_schedule_has_work(&worker->schedule) || worker->calls.is_due || worker->is_soiled;
     wait_ms = tf_report_wait_ms(worker, tf_parked_wait_ms(&worker->parked, wait_ms));
     tf_server_turn(&worker->server, has_work ? 0 : wait_ms);
     tf_parked_turn(worker);
     tf_schedule_turn(worker);
     tf_calls_turn(worker);
+    worker->is_soiled = tf_runtime_clean(worker->runtime);
     tf_report_turn(worker);
 }
 

@@ -75,6 +75,10 @@ static int check_source(const struct tf_function *function, struct tf_error *err
     if (abi->memory_offset != TF_ABI_NO_OFFSET && abi->memory_pages_min > limits->memory_pages)
         return tf_error_set(error, TF_ERR_LIMIT, "the memory starts with %llu pages, limits.memory_pages is %llu",
                             (unsigned long long)abi->memory_pages_min, (unsigned long long)limits->memory_pages);
+    if (abi->memory_offset != TF_ABI_NO_OFFSET &&
+        !tf_budget_admits(limits, abi->memory_pages_min * TF_WASM_PAGE_BYTES))
+        return tf_error_set(error, TF_ERR_LIMIT, "the memory starts with %llu pages, more than limits.site_memory_bytes "
+                            "or limits.worker_memory_bytes allow", (unsigned long long)abi->memory_pages_min);
     if (abi->static_reach > TF_ABI_REACH_LARGE_BYTES ||
         function->source.image_bytes > abi->memory_pages_min * TF_WASM_PAGE_BYTES ||
         function->source.image_bytes % TF_HOST_PAGE_BYTES != 0)
@@ -217,6 +221,8 @@ void tf_function_destroy(struct tf_function **function_pointer)
         function->ready = slot->next;
         tf_slot_unbind(slot);
     }
+    while (tf_reset_give_up(function->runtime, function, TF_SLOT_CLASSES))
+        ;
     unlink_function(function);
     if (function->image != NULL)
         munmap((void *)(uintptr_t)function->image, function->image_bytes);

@@ -42,6 +42,10 @@ int tf_guest_start(struct tf_function *function, const struct tf_request *reques
     struct tf_slot *const slot = tf_slot_acquire(function, &local);
     if (slot == NULL)
         return tf_error_set(error, local.code, "%s", local.text);
+    slot->guest.tenant = request->tenant;
+    slot->guest.memory_bytes = function->memory_bytes;
+    if (request->tenant != NULL)
+        request->tenant->memory_bytes += function->memory_bytes; /* whether it may start is its caller's to know */
     tf_function_touch(function);
     function->guest_count++;
     struct tf_guest *const guest = &slot->guest;
@@ -120,6 +124,8 @@ static void take_turn(struct tf_runtime *runtime, struct tf_guest *guest)
     atomic_signal_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&runtime->tick.awake, memory_order_relaxed) == 0)
         tf_tick_wake(runtime);
+    if (guest->reason == TF_SWITCH_PREEMPTED && guest->cpu_ticks > 0)
+        tf_tick_align(runtime);
     guest->state = TF_GUEST_RUNNING;
     guest->yield_wanted = false;
     uint64_t const start = tf_ticks();
@@ -272,5 +278,10 @@ void tf_guest_finish(struct tf_guest **guest_pointer)
     guest->function->guest_count--;
     slot->runtime->counters.slots_running--;
     tf_arena_reset(&guest->arena);
-    tf_slot_release(slot);
+    struct tf_tenant *const tenant = guest->tenant;
+    tf_budget_give_back(guest, guest->memory_bytes);
+    guest->tenant = NULL;
+    uint64_t const reset_ns = tf_slot_release(slot);
+    if (tenant != NULL)
+        tenant->reset_ns += reset_ns;
 }

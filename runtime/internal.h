@@ -38,6 +38,19 @@
 /* A turn is ended within some three slices of running; one that lasted longer waited for a core, which a guest is not
  * charged for. */
 #define TF_TURN_SLICES_MAX 3u
+/* Memories from this size on are put back bit by bit after their request, so many bytes in one system call, for so long
+ * in one turn of the caller's loop. */
+#define TF_CLEAN_LATER_BYTES_MIN (4ull << 20)
+#define TF_CLEAN_STEP_BYTES (1ull << 20)
+#define TF_CLEAN_NS 200000u
+/* What a reset is taken to cost whoever caused it: an estimate, as it is done later, or not worth a clock's reading.
+ * Few pages are free. */
+#define TF_RESET_PAGES_FREE 64u
+#define TF_RESET_NS_PER_PAGE 64u
+#define TF_RESET_DROPPED_BYTES_PER_NS 32u
+/* Growth and large memories leave this part of the worker's memory to starts of functions with small ones. */
+#define TF_BUDGET_KEPT_PART 16u
+#define TF_BUDGET_SMALL_BYTES (4ull << 20)
 /* A slot forgets what it learned after this many requests, so that one large request does not tax all later ones. */
 #define TF_RELEARN_REQUESTS 16384u
 
@@ -76,6 +89,8 @@ struct tf_guest {
     uint64_t started_ticks;
     uint64_t started_ns; /* 0: nobody asked yet */
     const struct tf_request *request;
+    struct tf_tenant *tenant; /* the request's; NULL: nobody counts */
+    uint64_t memory_bytes;    /* what it was charged */
     void *context;
     struct tf_arena arena;
     struct tf_terrarium terrarium;
@@ -100,10 +115,11 @@ struct tf_slot {
     struct tf_runs dirty;    /* pages that may be written without a fault and are copied back */
     bool dirty_is_new;       /* pages joined `dirty` since the function learned of it */
     bool dirty_overflow;     /* everything is writable: drop all pages at the end */
+    uint64_t dropped_bytes;  /* of a soiled slot's memory, from 0: what is clean again */
     uint32_t requests;       /* since the dirty set was last forgotten */
     uintptr_t last_fault;    /* the page that faulted last, and how often in a row: */
     uint32_t same_faults;    /* a page that keeps faulting is not one we can open */
-    struct tf_slot *next;    /* in a list of ready or unbound slots */
+    struct tf_slot *next;    /* in a list of ready, unbound or soiled slots */
     struct tf_guest guest;
 };
 
@@ -151,6 +167,8 @@ struct tf_runtime {
     struct tf_region regions[TF_SLOT_CLASSES];
     struct tf_runtime_counters counters;
     struct tf_function *oldest, *newest;
+    struct tf_slot *soiled;            /* bound; pages are still to be dropped */
+    uint64_t clean_ticks;              /* TF_CLEAN_NS */
     void *volatile host_stack_pointer; /* of tf_guest_resume, while a guest runs */
     struct tf_guest *_Atomic running;  /* read by the handlers and by the tick's look-out */
     _Atomic uint64_t turns;            /* resumes so far */
@@ -177,8 +195,7 @@ uint64_t tf_slot_reach(enum tf_slot_class class);
 /* A slot bound to the function and ready to start: a warm one, an unbound one, or one taken from the function that
  * was idle longest. NULL: all run; or SYSTEM in *error. */
 struct tf_slot *tf_slot_acquire(struct tf_function *function, struct tf_error *error);
-/* Puts everything back to the function's snapshot and makes the slot ready, or unbinds it when that fails. */
-void tf_slot_release(struct tf_slot *slot);
+struct tf_slot *tf_slot_pop_ready(struct tf_function *function); /* NULL: none is warm */
 /* Takes a ready or used slot away from its function. */
 void tf_slot_unbind(struct tf_slot *slot);
 int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_error *error);
@@ -191,6 +208,29 @@ uint32_t tf_slot_grow(struct tf_slot *slot, uint32_t delta_pages);
 static inline struct tf_abi_memory *tf_slot_memory(const struct tf_slot *slot)
 {
     return slot->memory_info;
+}
+
+/* ---- reset.c ---- */
+/* Puts everything back to the function's snapshot and makes the slot ready, or unbinds it when that fails; a large
+ * memory is left to tf_runtime_clean. What it costs beyond the ordinary, ns. */
+uint64_t tf_slot_release(struct tf_slot *slot);
+/* Unbinds a soiled slot of the function (NULL: any) and class (TF_SLOT_CLASSES: any). False: there is none. */
+bool tf_reset_give_up(struct tf_runtime *runtime, const struct tf_function *function, enum tf_slot_class class);
+
+/* ---- budget.c ---- */
+/* Sets accessible_bytes; they count as the worker's from here on. */
+void tf_slot_set_accessible(struct tf_slot *slot, uint64_t bytes);
+/* Whether `bytes` more may become accessible, taking memory from idle slots where needed. */
+bool tf_budget_make_room(struct tf_runtime *runtime, uint64_t bytes, bool is_start);
+/* Charges the guest's tenant with memory, if it may have it. */
+bool tf_budget_take(struct tf_guest *guest, uint64_t bytes);
+void tf_budget_give_back(struct tf_guest *guest, uint64_t bytes);
+/* Whether a function whose memory begins with `bytes` can ever run. */
+static inline bool tf_budget_admits(const struct tf_limits *limits, uint64_t bytes)
+{
+    uint64_t const all = limits->worker_memory_bytes;
+    return bytes <= limits->site_memory_bytes &&
+           bytes <= (bytes <= TF_BUDGET_SMALL_BYTES ? all : all - all / TF_BUDGET_KEPT_PART);
 }
 
 /* ---- protect.c ---- */
@@ -213,6 +253,8 @@ int tf_tick_create(struct tf_runtime *runtime, struct tf_error *error);
 void tf_tick_destroy(struct tf_runtime *runtime);
 /* A turn is taken while the look-out sleeps for good. */
 void tf_tick_wake(struct tf_runtime *runtime);
+/* A turn begins that is likely to last: the next tick is to come at its end, not half a slice before or after. */
+void tf_tick_align(struct tf_runtime *runtime);
 void tf_tick_handler(int signal, siginfo_t *info, void *context);
 uint64_t tf_ticks_to_ns(uint64_t ticks);
 uint64_t tf_ns_to_ticks(uint64_t ns);

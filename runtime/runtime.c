@@ -38,6 +38,7 @@ int tf_runtime_create(const struct tf_runtime_config *config, struct tf_runtime 
         free(runtime);
         return result;
     }
+    runtime->clean_ticks = tf_ns_to_ticks(TF_CLEAN_NS);
     runtime->turn_ticks_max = tf_ns_to_ticks(TF_TURN_SLICES_MAX * runtime->slice_ns);
     *ret_runtime = runtime;
     return 0;

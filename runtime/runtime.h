@@ -68,6 +68,12 @@ struct tf_program {
     size_t folder_count;
 };
 
+/* Whose guests they are: what these have and owe together. The caller's; it must outlive them. */
+struct tf_tenant {
+    uint64_t memory_bytes, memory_bytes_max; /* linear memory; growth beyond fails */
+    uint64_t reset_ns; /* what resets cost, beyond the ordinary; the caller takes it from here */
+};
+
 /* All memory stays the caller's and must live until tf_guest_finish. */
 struct tf_request {
     struct tf_text method;
@@ -81,6 +87,7 @@ struct tf_request {
     const struct tf_header *headers; /* without Host; one entry per line */
     size_t header_count;
     const struct tf_program *program; /* NULL: CGI, with no folder */
+    struct tf_tenant *tenant; /* NULL: nobody counts */
 };
 
 /* Valid until tf_guest_finish; lies in the guest's arena, never in a slot. */
@@ -109,10 +116,18 @@ int tf_runtime_create(const struct tf_runtime_config *config, struct tf_runtime 
 /* All functions must have been destroyed. Nulls the pointer; tolerates NULL. */
 void tf_runtime_destroy(struct tf_runtime **runtime);
 
+/* A large memory that a guest wrote all over takes milliseconds to put back. tf_guest_finish leaves that to this, which
+ * does a part that takes some hundred microseconds. True while more is left. Call it between turns; where slots or
+ * memory run short before, tf_guest_start does what is needed. */
+bool tf_runtime_clean(struct tf_runtime *runtime);
+
 struct tf_runtime_counters {
     uint64_t slots_reserved, slots_bound, slots_running;
     uint64_t guests_started, guests_trapped, preemptions;
     uint64_t image_bytes; /* of all functions' start images, in memory */
+    uint64_t memory_bytes; /* accessible linear memory of all bound slots */
+    uint64_t memory_soiled_bytes; /* of it, what waits to be put back */
+    uint64_t memory_refused, memories_reclaimed;
     uint64_t pages_learned, pages_copied_back, resets_whole;
 };
 void tf_runtime_counters(const struct tf_runtime *runtime, struct tf_runtime_counters *ret_counters);
@@ -151,7 +166,7 @@ enum tf_outcome {
 };
 
 /* Binds a ready slot. The guest runs no instruction yet. `context` is the caller's (tf_guest_context). Errors: NO_SLOT
- * (all slots run), LIMIT (function_concurrency), SYSTEM. */
+ * (all slots run), NO_MEMORY (worker_memory_bytes, now), LIMIT (function_concurrency), SYSTEM. */
 int tf_guest_start(struct tf_function *function, const struct tf_request *request, void *context,
                    struct tf_guest **ret_guest, struct tf_error *error);
 /* Runs it until its slice ends or something happens. Not for a parked guest that was not woken. */

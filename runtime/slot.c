@@ -1,8 +1,6 @@
 /*
- * A slot's life: unbound → bound to a function → ready ⇄ running → unbound.
- *
- * The reset copies back what was written (slot->dirty) from the function's image; everything else is known to be
- * unwritten, because a write there would have faulted and joined the set.
+ * A slot's life: unbound → bound to a function → ready ⇄ running → unbound. What happens from running to ready is in
+ * reset.c; who may have how much memory in budget.c.
  */
 #include "runtime/internal.h"
 
@@ -37,7 +35,7 @@ static int close_memory(struct tf_slot *slot)
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     if (mapped == MAP_FAILED)
         return -errno;
-    slot->accessible_bytes = 0;
+    tf_slot_set_accessible(slot, 0);
     slot->mapped_image_bytes = 0;
     return 0;
 }
@@ -50,10 +48,10 @@ static int map_memory(struct tf_slot *slot, const struct tf_function *function)
                           function->image_fd, 0) == MAP_FAILED)
         return -errno;
     slot->mapped_image_bytes = image;
-    slot->accessible_bytes = image; /* so that a failure below is undone by close_memory */
+    tf_slot_set_accessible(slot, image); /* so that a failure below is undone by close_memory */
     if (bytes > image && mprotect(slot->memory + image, bytes - image, PROT_READ | PROT_WRITE) != 0)
         return -errno;
-    slot->accessible_bytes = bytes;
+    tf_slot_set_accessible(slot, bytes);
     if (bytes > 0)
         madvise(slot->memory, bytes, MADV_NOHUGEPAGE);
     return tf_protect_watch(slot, 0, bytes);
@@ -141,71 +139,7 @@ void tf_slot_reset_instance(struct tf_slot *slot)
     }
 }
 
-/* All pages back to the image by dropping them. DONTNEED loses the watch, so it is set again. */
-static int drop_all_pages(struct tf_slot *slot)
-{
-    slot->runtime->counters.resets_whole++;
-    uint64_t const bytes = slot->function->memory_bytes;
-    if (slot->accessible_bytes > bytes) {
-        /* Grown beyond the start: give the growth back, a large one may have been this request's alone. */
-        if (mmap(slot->memory + bytes, slot->accessible_bytes - bytes, PROT_NONE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-            return -errno;
-        slot->accessible_bytes = bytes;
-    }
-    if (bytes > 0 && madvise(slot->memory, bytes, MADV_DONTNEED) != 0)
-        return -errno;
-    tf_runs_clear(&slot->dirty);
-    slot->dirty_overflow = false;
-    slot->requests = 0;
-    slot->same_faults = 0;
-    return tf_protect_watch(slot, 0, bytes);
-}
-
-static void copy_back(struct tf_slot *slot)
-{
-    struct tf_function const *const function = slot->function;
-    for (uint32_t i = 0; i < slot->dirty.count; i++) {
-        uint64_t const first = (uint64_t)slot->dirty.runs[i].first * TF_HOST_PAGE_BYTES;
-        uint64_t const end = (uint64_t)slot->dirty.runs[i].end * TF_HOST_PAGE_BYTES;
-        uint64_t const image_end = end < function->image_bytes ? end : function->image_bytes;
-        uint64_t const zero_from = first > image_end ? first : image_end;
-        if (first < image_end)
-            memcpy(slot->memory + first, function->image + first, image_end - first);
-        if (zero_from < end)
-            memset(slot->memory + zero_from, 0, end - zero_from);
-    }
-    slot->runtime->counters.pages_copied_back += slot->dirty.pages;
-}
-
-static int reset_memory(struct tf_slot *slot)
-{
-    bool const strict = (slot->function->source.abi->flags & TF_ABI_STRICT) != 0;
-    if (slot->dirty_overflow || ++slot->requests >= TF_RELEARN_REQUESTS ||
-        (strict && slot->accessible_bytes > slot->function->memory_bytes))
-        return drop_all_pages(slot);
-    copy_back(slot);
-    return 0;
-}
-
-void tf_slot_release(struct tf_slot *slot)
-{
-    struct tf_function *const function = slot->function;
-    if (slot->dirty_is_new && !slot->dirty_overflow) {
-        function->learned = slot->dirty;
-        slot->dirty_is_new = false;
-    }
-    if (slot->generation != function->generation || reset_memory(slot) != 0) {
-        tf_slot_unbind(slot);
-        return;
-    }
-    tf_slot_reset_instance(slot);
-    slot->next = function->ready;
-    function->ready = slot;
-    function->ready_count++;
-}
-
-static struct tf_slot *pop_ready(struct tf_function *function)
+struct tf_slot *tf_slot_pop_ready(struct tf_function *function)
 {
     struct tf_slot *const slot = function->ready;
     if (slot != NULL) {
@@ -215,11 +149,14 @@ static struct tf_slot *pop_ready(struct tf_function *function)
     return slot;
 }
 
-/* Unbinds a warm slot of the function that was idle longest, if any function has one to spare. */
-static void steal(struct tf_runtime *runtime, enum tf_slot_class class)
+/* Makes one of the class free: one that is to be put back anyway, else a warm one of the function that was idle
+ * longest, if any function has one to spare. */
+static void free_one(struct tf_runtime *runtime, enum tf_slot_class class)
 {
+    if (tf_reset_give_up(runtime, NULL, class))
+        return;
     for (struct tf_function *f = runtime->oldest; f != NULL; f = f->newer) {
-        struct tf_slot *const slot = f->class == class ? pop_ready(f) : NULL;
+        struct tf_slot *const slot = f->class == class ? tf_slot_pop_ready(f) : NULL;
         if (slot != NULL) {
             tf_slot_unbind(slot);
             return;
@@ -230,15 +167,20 @@ static void steal(struct tf_runtime *runtime, enum tf_slot_class class)
 struct tf_slot *tf_slot_acquire(struct tf_function *function, struct tf_error *error)
 {
     struct tf_slot *slot;
-    while ((slot = pop_ready(function)) != NULL) {
+    while ((slot = tf_slot_pop_ready(function)) != NULL) {
         if (slot->generation == function->generation)
             return slot;
         tf_slot_unbind(slot);
     }
     struct tf_runtime *const runtime = function->runtime;
     struct tf_region *const region = &runtime->regions[function->class];
+    if (!tf_budget_make_room(runtime, function->memory_bytes, true)) {
+        tf_error_set(error, TF_ERR_NO_MEMORY, "no room for a memory of %llu bytes now (limits.worker_memory_bytes)",
+                     (unsigned long long)function->memory_bytes);
+        return NULL;
+    }
     if (region->unbound == NULL)
-        steal(runtime, function->class);
+        free_one(runtime, function->class);
     slot = region->unbound;
     if (slot == NULL) {
         tf_error_set(error, TF_ERR_NO_SLOT, "all %u slots are running (limits.slots)", region->count);
@@ -266,12 +208,17 @@ uint32_t tf_slot_grow(struct tf_slot *slot, uint32_t delta_pages)
     if (pages > slot->function->memory_pages_max)
         return UINT32_MAX;
     uint64_t const bytes = pages * TF_WASM_PAGE_BYTES;
+    if (!tf_budget_take(&slot->guest, bytes - memory->size))
+        return UINT32_MAX;
     if (bytes > slot->accessible_bytes) {
         uint64_t const from = slot->accessible_bytes;
-        if (mprotect(slot->memory + from, bytes - from, PROT_READ | PROT_WRITE) != 0)
+        if (!tf_budget_make_room(slot->runtime, bytes - from, false) ||
+            mprotect(slot->memory + from, bytes - from, PROT_READ | PROT_WRITE) != 0) {
+            tf_budget_give_back(&slot->guest, bytes - memory->size);
             return UINT32_MAX;
+        }
         madvise(slot->memory + from, bytes - from, MADV_NOHUGEPAGE);
-        slot->accessible_bytes = bytes;
+        tf_slot_set_accessible(slot, bytes);
         if (!slot->dirty_overflow && tf_protect_watch(slot, from, bytes - from) != 0) {
             /* Unwatched pages would survive the reset: let the reset drop everything. */
             slot->dirty_overflow = true;

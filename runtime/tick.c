@@ -206,6 +206,12 @@ void tf_tick_destroy(struct tf_runtime *runtime)
     timer_delete(runtime->timer);
 }
 
+void tf_tick_align(struct tf_runtime *runtime)
+{
+    if (atomic_load_explicit(&runtime->tick.timer_on, memory_order_relaxed))
+        set_timer(runtime, runtime->slice_ns, runtime->slice_ns);
+}
+
 void tf_tick_wake(struct tf_runtime *runtime)
 {
     atomic_store(&runtime->tick.awake, 1);

@@ -70,6 +70,8 @@
     X(call_bytes,          1073741824, 65536, 1099511627776, "bytes", "what the calls of one worker hold")        \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
+    X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "linear memories in one worker, running or warm") \
+    X(site_memory_bytes, 2147483648, 65536, 1099511627776, "bytes", "linear memories of one site's running requests in one worker") \
     X(image_bytes,         2147483648, 134217728, 1099511627776, "bytes", "start images of the functions that one worker has loaded") \
     X(connections,              10000, 1,       1000000,  "entries",  "client connections of one worker")         \
     X(function_concurrency,       256, 1,         16000,  "entries",  "requests of one function in one worker at once") \

@@ -21,7 +21,7 @@
 
 #include <terrafirma/abi.h>
 
-#define TF_LOG_RECORD_VERSION 1u
+#define TF_LOG_RECORD_VERSION 2u
 #define TF_LOG_RECORD_BYTES_MAX 4096u /* what a ring takes */
 
 enum tf_log_record_kind {
@@ -64,7 +64,12 @@ enum tf_log_outcome {
     X(preemptions, 1, "turns that ended with the guest's slice")                                                       \
     X(pages_learned, 1, "first writes to a page that faulted")                                                         \
     X(pages_copied_back, 1, "pages that were put back between two requests")                                           \
-    X(resets_whole, 1, "resets that dropped all pages")
+    X(resets_whole, 1, "resets that dropped all pages")                                                                \
+    X(memory_bytes, 0, "linear memory of all slots")                                                                   \
+    X(memory_bytes_max, 0, "limits.worker_memory_bytes")                                                               \
+    X(memory_soiled_bytes, 0, "linear memory that waits to be put back")                                               \
+    X(memory_refused, 1, "starts and growths that found no memory left")                                               \
+    X(memories_reclaimed, 1, "idle memories that were given to somebody else")
 
 /* Longest texts, bytes; all of a record's together fit beside its struct. */
 #define TF_LOG_SITE_BYTES 255u

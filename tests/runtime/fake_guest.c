@@ -122,6 +122,17 @@ static void run_fill(void *instance)
     set_status(instance, wrong == 0 ? 200 : 500);
 }
 
+/* As much memory as it gets, pages written here and there, then forever. */
+static void run_hoard(void *instance)
+{
+    struct instance *const self = instance;
+    volatile uint8_t *const memory = MEMORY(instance);
+    while (grow(instance, 64) != UINT32_MAX)
+        memory[self->memory.size - 1] = 1;
+    for (;;)
+        __asm__ volatile("");
+}
+
 static void run_below_memory(void *instance)
 {
     MEMORY(instance)[-1] = 1;
@@ -285,6 +296,7 @@ MODULE(fake_state_strict, run_state, NULL, TF_ABI_STRICT, 8);
 MODULE(fake_state_then_trap, run_state_then_trap, NULL, 0, 8);
 MODULE(fake_state_then_spin, run_state_then_spin, NULL, 0, 8);
 MODULE(fake_fill, run_fill, NULL, 0, 8);
+MODULE(fake_hoard, run_hoard, NULL, 0, 8);
 MODULE(fake_below_memory, run_below_memory, NULL, 0, 8);
 MODULE(fake_out_of_bounds, run_out_of_bounds, NULL, 0, 8);
 MODULE(fake_far_out_of_bounds, run_far_out_of_bounds, NULL, 0, 8);

@@ -53,7 +53,7 @@
           ;; $growth
           (drop (memory.grow (call $pick (i32.const 3))))
           ;; now and then by more than is copied back page by page
-          (if (i32.eqz (call $pick (i32.const 64)))
+          (if (i32.eqz (call $pick (i32.const 16)))
             (then
               (drop (memory.grow (i32.const 200)))
               (memory.fill (i32.const 0) (i32.const 0x77) (call $bytes))))
