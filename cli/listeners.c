@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+
+#define TAKEN_WAIT_MS 3000u
+#define TAKEN_POLL_MS 20
 
 static void write_text(struct tf_address *address)
 {
@@ -91,23 +95,39 @@ static int bind_error(const struct tf_address *address, struct tf_error *error)
     return tf_error_system(error, "cannot listen on %s", address->text);
 }
 
-int tf_listeners_bind(struct tf_address *address, uint32_t count, int *ret_fds, struct tf_error *error)
+/* With SO_REUSEPORT a second server of the same user would quietly take half of the connections: first ask without it
+ * whether the address is free. Port 0 becomes one. */
+static int ask_whether_free(struct tf_address *address, struct tf_error *error)
 {
-    /* With SO_REUSEPORT a second server of the same user would quietly take half of the connections: first ask without
-     * it whether the address is free. */
     int const probe = open_socket(address, false);
     if (probe < 0)
         return bind_error(address, error);
     address->length = sizeof(address->address);
     bool const has_name = getsockname(probe, (struct sockaddr *)&address->address, &address->length) == 0;
-    bool const is_free = listen(probe, 1) == 0;
-    if (!has_name || !is_free) {
-        int const result = bind_error(address, error);
-        close(probe);
-        return result;
-    }
+    int const result = has_name && listen(probe, 1) == 0 ? TF_OK : bind_error(address, error);
     close(probe);
-    write_text(address); /* port 0 has become one */
+    return result;
+}
+
+/* The children of a supervisor that was killed hold its sockets a moment longer. */
+static int wait_until_free(struct tf_address *address, struct tf_error *error)
+{
+    int result = ask_whether_free(address, error);
+    if (result == TF_ERR_BUSY)
+        fprintf(stderr, "terrafirma: %s is taken; waiting up to %u s for it\n", address->text, TAKEN_WAIT_MS / 1000);
+    for (unsigned waited_ms = 0; result == TF_ERR_BUSY && waited_ms < TAKEN_WAIT_MS; waited_ms += TAKEN_POLL_MS) {
+        poll(NULL, 0, TAKEN_POLL_MS);
+        result = ask_whether_free(address, error);
+    }
+    return result;
+}
+
+int tf_listeners_bind(struct tf_address *address, uint32_t count, int *ret_fds, struct tf_error *error)
+{
+    int const taken = wait_until_free(address, error);
+    if (taken != TF_OK)
+        return taken;
+    write_text(address);
     for (uint32_t i = 0; i < count; i++) {
         int const fd = open_socket(address, true);
         if (fd < 0 || listen(fd, SOMAXCONN) != 0) {

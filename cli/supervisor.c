@@ -26,6 +26,7 @@
 #define LOGS_STOP_MS 5000
 #define WAIT_MOST_MS 3600000
 #define READY_POLL_MS 5
+#define LOOK_NS TF_NS_PER_S
 
 /* ---- children ---- */
 
@@ -89,8 +90,12 @@ static int start_child(struct tf_supervisor *supervisor, struct tf_child *child,
         give_builder(supervisor, &gift);
     else
         give_logs(supervisor, &gift);
-    if (child->kind == TF_CHILD_WORKER) /* what its predecessor served from is no longer held by anybody */
+    if (child->kind == TF_CHILD_WORKER) {
+        /* What its predecessor served from is no longer held by anybody. */
         atomic_store(&supervisor->acks->generation[child->index], 0);
+        /* Until its loop turns it loads and confines itself, which is nobody's to hurry. */
+        atomic_store(&supervisor->running[child->index]->beats, 0);
+    }
     struct tf_child_start const start = {.command = commands[child->kind],
                                          .root = supervisor->config->root,
                                          .cache = supervisor->config->cache,
@@ -214,10 +219,33 @@ static void say_ready(struct tf_supervisor *supervisor)
     fflush(stdout);
 }
 
+/* A worker whose loop stands still answers nobody, though it lives: by a bug of ours, or somebody's SIGSTOP. Looks are
+ * counted, not time, so that one pause of the whole machine is one look, whoever comes out of it first. */
+static void look_at_workers(struct tf_supervisor *supervisor)
+{
+    if (tf_clock_ns() < supervisor->look_ns)
+        return;
+    supervisor->look_ns = tf_clock_ns() + LOOK_NS;
+    for (uint32_t i = 0; i < supervisor->worker_count; i++) {
+        struct tf_child *const child = &supervisor->workers[i];
+        uint64_t const beats = atomic_load_explicit(&supervisor->running[i]->beats, memory_order_relaxed);
+        child->still = child->pid != 0 && beats != 0 && beats == child->beats ? child->still + 1 : 0;
+        child->beats = beats;
+        if (child->still < supervisor->config->limits.hang_s)
+            continue;
+        fprintf(stderr, "terrafirma: worker %u (pid %ld) has stood still for %u s; killing it\n", i, (long)child->pid,
+                child->still);
+        kill(child->pid, SIGKILL);
+        child->still = 0;
+    }
+}
+
 static int wait_ms(const struct tf_supervisor *supervisor)
 {
     uint64_t const now_ns = tf_clock_ns();
     uint64_t due_ns = tf_quarantine_due_ns(&supervisor->quarantine);
+    if (due_ns > supervisor->look_ns)
+        due_ns = supervisor->look_ns;
     if (!supervisor->is_ready && due_ns > now_ns + READY_POLL_MS * TF_NS_PER_MS)
         due_ns = now_ns + READY_POLL_MS * TF_NS_PER_MS;
     for (uint32_t i = 0; i < supervisor->worker_count + 2; i++) {
@@ -237,6 +265,7 @@ static void serve(struct tf_supervisor *supervisor)
     while (!supervisor->is_stopping && !supervisor->has_failed) {
         struct pollfd fd = {.fd = supervisor->signal_fd, .events = POLLIN};
         tf_supervisor_tick(supervisor);
+        look_at_workers(supervisor);
         restart(supervisor, &supervisor->builder);
         restart(supervisor, &supervisor->logs);
         for (uint32_t i = 0; i < supervisor->worker_count; i++)

@@ -22,6 +22,8 @@ struct tf_child {
     uint64_t started_ns, restart_ns;
     uint32_t deaths;     /* in rapid succession */
     uint64_t deaths_all; /* since the server started */
+    uint64_t beats;      /* of a worker, when last looked at */
+    uint32_t still;      /* looks in a row that found it where it was */
 };
 
 #define TF_CRASHES_KEPT 16u
@@ -54,6 +56,7 @@ struct tf_supervisor {
     struct tf_crash crashes[TF_CRASHES_KEPT]; /* a ring */
     uint64_t crash_count;
     int report_folder_fd; /* where server.json goes */
+    uint64_t look_ns; /* when workers are looked at again */
     bool is_ready, is_stopping, is_hurried, is_report_due;
     bool has_failed; /* a child cannot start at all */
 };

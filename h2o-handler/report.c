@@ -160,6 +160,10 @@ int32_t tf_report_wait_ms(const struct tf_worker *worker, int32_t wait_ms)
 void tf_report_turn(struct tf_worker *worker)
 {
     struct tf_report *const report = &worker->report;
+    if (report->running != NULL) /* nobody else writes it */
+        atomic_store_explicit(&report->running->beats,
+                              atomic_load_explicit(&report->running->beats, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
     uint64_t const now_ms = h2o_now(worker->server.loop); /* the loop read the clock already */
     if (now_ms >= report->next_sums_ms) {
         tf_report_flush(report);

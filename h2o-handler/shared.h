@@ -18,6 +18,7 @@
 #define TF_RUNNING_PATH_BYTES 1023u
 
 struct tf_shared_running {
+    _Atomic uint64_t beats; /* raised with every turn of the event loop, once a second at least; 0: it has not begun */
     uint32_t is_running; /* inside a guest's turn, what follows it included, or a start function */
     uint16_t site_length, path_length; /* 0 where no request is the reason */
     char key[TF_RUNNING_KEY_BYTES];

@@ -79,6 +79,7 @@
     X(queue_length,              1024, 0,       1000000,  "entries",  "requests of one worker that wait for a slot or a load") \
     X(idle_ms,                  10000, 100,     3600000,  "ms",       "reading one request, and idling between two") \
     X(send_ms,                   5000, 100,     3600000,  "ms",       "client that takes no byte of a response")  \
+    X(hang_s,                   10, 2,         86400,  "seconds",  "event loop of a worker that stands still, before it is killed") \
     X(stop_ms,                  10000, 0,        600000,  "ms",       "graceful stop, before what is left is dropped")
 /* clang-format on */
 

@@ -8,15 +8,6 @@ import e2e
 import guests
 
 
-def is_free(port):
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 class Killed(e2e.Case):
     workers = 2
 
@@ -77,11 +68,55 @@ class Killed(e2e.Case):
                 except ProcessLookupError:
                     pass
             server.process.wait()
-            # A process that was killed lets go of its sockets a moment later.
-            server.until(lambda: is_free(server.port), "the address is free", 20)
-            server.start()
+            server.start() # though a process that was killed lets go of its sockets a moment later
             server.wait_for("/ok.wasm", body=b"fine")
             server.wait_for("/slow.wasm", 200)
+        finally:
+            server.close()
+
+    def test_restart_right_after_sigkill_of_the_supervisor(self):
+        server = e2e.Server(workers=2)
+        try:
+            server.put("ok.wasm", guests.answer("fine"))
+            server.start()
+            server.wait_for("/ok.wasm", body=b"fine")
+            for _ in range(5):
+                server.process.kill()
+                server.process.wait()
+                server.start()
+                server.wait_for("/ok.wasm", body=b"fine")
+        finally:
+            server.close()
+
+    def test_a_taken_address_is_told(self):
+        server = e2e.Server(workers=1)
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", server.port))
+            other.listen()
+            server.launch()
+            try:
+                self.assertEqual(server.process.wait(30), 1)
+                self.assertIn("something else does", server.log_text())
+            finally:
+                server.close()
+
+    def test_a_worker_that_stands_still_is_replaced(self):
+        server = e2e.Server(workers=2, limits={"hang_s": 2})
+        try:
+            server.put("ok.wasm", guests.answer("fine"))
+            server.start()
+            server.wait_for("/ok.wasm", body=b"fine")
+            before = server.worker_pids()
+            os.kill(before[0], signal.SIGSTOP)
+            server.until(lambda: len(set(server.worker_pids()) - set(before)) == 1, "a worker took its place", 20)
+            server.until(lambda: before[0] not in server.worker_pids(), "the stopped one is gone", 20)
+            self.assertIn(before[1], server.worker_pids(), "the other one stays")
+            self.assertIn("has stood still", server.log_text())
+            for _ in range(32):
+                server.wait_for("/ok.wasm", body=b"fine", seconds=10)
+            time.sleep(3) # one that is idle does not stand still
+            self.assertEqual(len(set(server.worker_pids()) & set(before)), 1)
+            self.assertEqual(server.log_text().count("has stood still"), 1)
         finally:
             server.close()
 
