@@ -91,7 +91,8 @@ static int make_worker_shares(struct tf_supervisor *supervisor, uint32_t index, 
 {
     supervisor->wake_fds[index] = lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     supervisor->running_fds[index] = make_memory("running", sizeof(struct tf_shared_running));
-    supervisor->running[index] = map(supervisor->running_fds[index], sizeof(struct tf_shared_running), PROT_READ | PROT_WRITE);
+    supervisor->running[index] =
+        map(supervisor->running_fds[index], sizeof(struct tf_shared_running), PROT_READ | PROT_WRITE);
     if (supervisor->wake_fds[index] < 0 || supervisor->running[index] == NULL)
         return tf_error_system(error, "cannot make what a worker shares");
     int const result = tf_ring_create("log", LOG_RING_BYTES, &supervisor->log_fds[index], error);

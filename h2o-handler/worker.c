@@ -2,8 +2,8 @@
  * The life of a worker process: what is made, in which order; the loop; the stop.
  *
  * One turn of the loop: look at the shared page for new routes; let libh2o handle what the network brought (which runs
- * guests inline while the turn is young); give those that wait or were preempted about a millisecond; put back a part of
- * what large guests left.
+ * guests inline while the turn is young); give those that wait or were preempted about a millisecond; put back a part
+ * of what large guests left.
  */
 #include "h2o-handler/worker.h"
 

@@ -77,8 +77,8 @@ static int check_source(const struct tf_function *function, struct tf_error *err
                             (unsigned long long)abi->memory_pages_min, (unsigned long long)limits->memory_pages);
     if (abi->memory_offset != TF_ABI_NO_OFFSET &&
         !tf_budget_admits(limits, abi->memory_pages_min * TF_WASM_PAGE_BYTES))
-        return tf_error_set(error, TF_ERR_LIMIT, "the memory starts with %llu pages, more than limits.site_memory_bytes "
-                            "or limits.worker_memory_bytes allow", (unsigned long long)abi->memory_pages_min);
+        return tf_error_set(error, TF_ERR_LIMIT, "the memory starts with %llu pages, limits.site_memory_bytes or "
+                            "limits.worker_memory_bytes allows less", (unsigned long long)abi->memory_pages_min);
     if (abi->static_reach > TF_ABI_REACH_LARGE_BYTES ||
         function->source.image_bytes > abi->memory_pages_min * TF_WASM_PAGE_BYTES ||
         function->source.image_bytes % TF_HOST_PAGE_BYTES != 0)

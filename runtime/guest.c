@@ -42,10 +42,11 @@ int tf_guest_start(struct tf_function *function, const struct tf_request *reques
     struct tf_slot *const slot = tf_slot_acquire(function, &local);
     if (slot == NULL)
         return tf_error_set(error, local.code, "%s", local.text);
-    slot->guest.tenant = request->tenant;
+    struct tf_tenant *const tenant = request != NULL ? request->tenant : NULL;
+    slot->guest.tenant = tenant;
     slot->guest.memory_bytes = function->memory_bytes;
-    if (request->tenant != NULL)
-        request->tenant->memory_bytes += function->memory_bytes; /* whether it may start is its caller's to know */
+    if (tenant != NULL)
+        tenant->memory_bytes += function->memory_bytes; /* whether it may start is its caller's to know */
     tf_function_touch(function);
     function->guest_count++;
     struct tf_guest *const guest = &slot->guest;

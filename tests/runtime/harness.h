@@ -1,4 +1,5 @@
-/* For tests of the runtime on artifacts written by hand (fake_guest.c). Included once by a test's main file. */
+/* For tests of the runtime on artifacts written by hand (fake_guest.c, whose shared object the build names in
+ * TF_FAKE_GUEST). Included by a test's main file. */
 #ifndef TF_TESTS_RUNTIME_HARNESS_H
 #define TF_TESTS_RUNTIME_HARNESS_H
 
@@ -8,6 +9,10 @@
 
 #include "runtime/runtime.h"
 #include "tests/check.h"
+
+#ifndef TF_FAKE_GUEST
+#define TF_FAKE_GUEST "fake_guest.so"
+#endif
 
 static void *guests; /* the shared object */
 static struct tf_function_source text;
