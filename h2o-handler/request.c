@@ -200,10 +200,14 @@ void tf_exchange_client_gone(struct tf_exchange *exchange)
 
 static void on_deadline(h2o_timeout_entry_t *entry)
 {
-    answer_busy(H2O_STRUCT_FROM_MEMBER(struct tf_exchange, deadline, entry));
+    struct tf_exchange *const exchange = H2O_STRUCT_FROM_MEMBER(struct tf_exchange, deadline, entry);
+    if (exchange->guest == NULL)
+        answer_busy(exchange);
+    else
+        answer_failure(exchange, TF_LOG_OUTCOME_WALL_OVER, 504, "wall time over", "The function took too long.");
 }
 
-/* Every request that waits for a load or a slot has a deadline, whatever its client does. */
+/* Every request that waits for a load, a slot or its guest's next turn has a deadline, whatever its client does. */
 static void set_deadline(struct tf_exchange *exchange)
 {
     watch(exchange);

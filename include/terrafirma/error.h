@@ -28,7 +28,7 @@
     X(GUEST, -15, "the guest failed while it was set up")                                          \
     X(BUSY, -16, "in use by another process")                                                      \
     X(CHANGED, -17, "the file changed while it was read")                                          \
-    X(CANCELLED, -18, "nobody wants it any more")                                              \
+    X(CANCELLED, -18, "nobody wants it any more")                                                  \
     X(NO_MEMORY, -19, "no memory left for it now")
 
 enum tf_error_code {
