@@ -99,6 +99,8 @@ static void first_complaint(const char *log, char *line, size_t line_bytes)
     const char *at = strstr(log, "error: ");
     size_t length = 0;
     if (at == NULL)
+        at = strstr(log, "undefined reference"); /* ld names the function before it, on a line of its own */
+    if (at == NULL)
         at = log;
     while (length < line_bytes - 1 && at[length] != 0 && at[length] != '\n') {
         line[length] = at[length] >= 0x20 && at[length] < 0x7f ? at[length] : '?';

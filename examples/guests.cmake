@@ -46,6 +46,7 @@ endfunction()
 function(tf_guest_wat output source)
     get_filename_component(folder ${output} DIRECTORY)
     file(MAKE_DIRECTORY ${folder})
-    add_custom_command(OUTPUT ${output} COMMAND ${TF_WAT2WASM} -o ${output} ${source} DEPENDS ${source} VERBATIM)
+    add_custom_command(OUTPUT ${output} COMMAND ${TF_WAT2WASM} ${TF_GUEST_WAT_FLAGS} -o ${output} ${source}
+        DEPENDS ${source} VERBATIM)
     set(guests ${guests} ${output} PARENT_SCOPE)
 endfunction()

@@ -192,4 +192,12 @@ __asm__(".text\n.p2align 4\n"
         "    jne 1b\n"
         "    ret\n"
         ".size strlen, . - strlen\n");
+
+/* Rounding is one instruction, and yet gcc calls the C library for it where it takes code for cold. */
+#define TF_ASM_ROUNDING(name, instruction, mode)                                                                       \
+    TF_ASM_FUNCTION(name) "    " instruction " $" mode ", %xmm0, %xmm0\n    ret\n.size " name ", . - " name "\n"
+__asm__(TF_ASM_ROUNDING("nearbyintf", "roundss", "8") TF_ASM_ROUNDING("nearbyint", "roundsd", "8")
+        TF_ASM_ROUNDING("floorf", "roundss", "9") TF_ASM_ROUNDING("floor", "roundsd", "9")
+        TF_ASM_ROUNDING("ceilf", "roundss", "10") TF_ASM_ROUNDING("ceil", "roundsd", "10")
+        TF_ASM_ROUNDING("truncf", "roundss", "11") TF_ASM_ROUNDING("trunc", "roundsd", "11"));
 #endif

@@ -36,6 +36,10 @@ static void what_wasm2c_writes_passes(void)
                              "  w2c_m_run_0(instance);\n}\n");
     ACCEPTED(TF_TEXT_SOURCE, "/* export: 'run' */ var_f0 = 1.5e+20; var_d0 = -0.25; var_j1 = 0x1fFull; var_i0 = 7u;");
     ACCEPTED(TF_TEXT_SOURCE, "var_f0 = f32_reinterpret_i32(0x7fa00000) /* nan:0x200000 */;");
+    ACCEPTED(TF_TEXT_SOURCE, "v128 var_o0; var_o0 = simde_wasm_i32x4_add(var_o0, v128_load8_lane15(&instance->w2c_M0, "
+                             "(u64)(var_i0), v128_const(0x01, 0x02)));");
+    ACCEPTED(TF_TEXT_HEADER, "#ifndef wasm_multi_oi\n#define wasm_multi_oi wasm_multi_oi\nstruct wasm_multi_oi {\n"
+                             "  v128 o0;\n  u32 i1;\n};\n#endif  /* wasm_multi_oi */\n");
     ACCEPTED(TF_TEXT_HEADER, "typedef struct w2c_m {\n  u32 w2c_g0;\n  char dummy_member;\n} w2c_m;\n");
     ACCEPTED(TF_TEXT_HEADER, "#ifndef wasm_multi_ij\n#define wasm_multi_ij wasm_multi_ij\nstruct wasm_multi_ij {\n"
                              "  u32 i0;\n  u64 j1;\n};\n#endif  /* wasm_multi_ij */\n");
@@ -47,7 +51,10 @@ static void unknown_identifiers_are_refused(void)
                                         "sizeof", "while", "for", "do", "w2c_env_log", "w2c_m_evil", "w2c_m_f",
                                         "w2c_m_f01", "w2c_m_f99999999999", "w2c_m_runs", "var_x0", "var_i", "WAT",
                                         "__builtin_trap", "_Pragma", "int", "memcpy", "tf_host_1", "TF_RAISE",
-                                        "tf_module", "LOAD_DATA", "wasm_rt_trap", "w2c_h_f1x"};
+                                        "tf_module", "LOAD_DATA", "wasm_rt_trap", "w2c_h_f1x",
+                                        "simde_v128_t", "simde_mm_add_epi8", "simde_wasm_v128_load", "v128_t",
+                                        "v128_load8_lane16", "v128_store64_lane2", "v128_load8_lane",
+                                        "simde_wasm_i8x16_make", "TF_SIMD", "tf_i8x16", "__m128i"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char text[64];
         snprintf(text, sizeof(text), "var_i0 = %s;\n", names[i]);
@@ -70,6 +77,7 @@ static void unknown_directives_are_refused(void)
 {
     REFUSED(TF_TEXT_SOURCE, "#include \"/etc/passwd\"\n");
     REFUSED(TF_TEXT_SOURCE, "#include <stdint.h>\n");
+    REFUSED(TF_TEXT_SOURCE, "#include <simde/wasm/simd128.h>\n");
     REFUSED(TF_TEXT_SOURCE, "#pragma GCC optimize(\"O3\")\n");
     REFUSED(TF_TEXT_SOURCE, "#define u32 u64\n");
     REFUSED(TF_TEXT_SOURCE, "#if WASM_RT_USE_SEGUE \n");

@@ -120,6 +120,12 @@ VECTORS = [
     Vector("trap_indirect_type", trap=INDIRECT),
     Vector("trap_indirect_range", trap=OUT_OF_BOUNDS),
     Vector("run_off", "?0", answer=b"survived\n"),
+    # no C library behind rounding; constant expressions with arithmetic
+    Vector("cold_rounding", answer=b"rounded"),
+    Vector("extended_const", answer=b"extended"),
+    # every operation on vectors; accesses one byte past the end
+    Vector("simd", answer=b"fine\n"),
+    *[Vector("simd", "?%d" % number, trap=OUT_OF_BOUNDS) for number in range(1, 10)],
     # the examples
     Vector("examples/hello-wat", fields=[("content-type", "text/plain")], answer=b"Hello, world!\n"),
     Vector("examples/hello", answer=b"Hello, world!\n"),

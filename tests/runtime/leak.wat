@@ -9,6 +9,7 @@
   (global $a (mut i32) (i32.const 11))
   (global $b (mut i64) (i64.const 22))
   (global $c (mut f64) (f64.const 3.5))
+  (global $v (mut v128) (v128.const i32x4 1 2 3 4))
   (global $d (mut funcref) (ref.func $twice))
   (global $e (mut externref) (ref.null extern))
   (table $functions 16 32 funcref)
@@ -70,6 +71,8 @@
           (global.set $b (call $random))
           (global.set $c (f64.convert_i64_s (call $random)))
           (global.set $d (ref.func $grow))
+          (v128.store (call $pick (i32.sub (call $bytes) (i32.const 16))) (global.get $v))
+          (global.set $v (i64x2.add (global.get $v) (i64x2.splat (call $random))))
           (br $done))
           ;; $copy
           (memory.copy (i32.const 0) (local.get $where)

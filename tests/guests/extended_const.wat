@@ -1,0 +1,17 @@
+;; Constant expressions with arithmetic in every place that takes one: globals, and offsets of data and elements.
+(module
+  (import "env" "hostcall_resp_set_body" (func $body (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (global $base i32 (i32.add (i32.const 1000) (i32.mul (i32.const 6) (i32.const 4))))
+  (global $next i32 (i32.sub (i32.const 1031) (i32.const 4)))
+  (global $wide i64 (i64.mul (i64.sub (i64.const 2) (i64.const 9)) (i64.add (i64.const 5) (i64.const 1))))
+  (data (i32.add (i32.const 1000) (i32.mul (i32.const 6) (i32.const 4))) "ext")
+  (data (i32.sub (i32.const 1031) (i32.const 4)) "ended")
+  (table 8 funcref)
+  (elem (i32.mul (i32.const 2) (i32.const 3)) func $length)
+  (type $number (func (result i32)))
+  (func $length (result i32) (i32.const 8))
+  (func (export "run")
+    (if (i64.ne (global.get $wide) (i64.const -42)) (then (unreachable)))
+    (if (i32.ne (global.get $next) (i32.add (global.get $base) (i32.const 3))) (then (unreachable)))
+    (drop (call $body (i32.const 0) (global.get $base) (call_indirect (type $number) (i32.const 6))))))
