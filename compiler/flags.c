@@ -80,8 +80,10 @@ static const char *const link_list[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-_Static_assert(COUNT(common) + COUNT(clang_only) + 10 < TF_FLAGS_MAX, "room for all flags");
-_Static_assert(COUNT(common) + COUNT(gcc_only) + 10 < TF_FLAGS_MAX, "room for all flags");
+#define MORE_MAX 16
+
+_Static_assert(COUNT(common) + COUNT(clang_only) + 10 + MORE_MAX < TF_FLAGS_MAX, "room for all flags");
+_Static_assert(COUNT(common) + COUNT(gcc_only) + 10 + MORE_MAX < TF_FLAGS_MAX, "room for all flags");
 
 static void add(struct tf_flags *flags, const char *const *list, size_t count)
 {
@@ -93,6 +95,15 @@ bool tf_flags_is_clang(const char *cc)
 {
     const char *const slash = strrchr(cc, '/');
     return strncmp(slash != NULL ? slash + 1 : cc, "clang", 5) == 0;
+}
+
+static void add_more(struct tf_flags *flags, const char *words)
+{
+    char *rest = NULL;
+    snprintf(flags->more, sizeof(flags->more), "%s", words);
+    char *word = strtok_r(flags->more, " ", &rest);
+    for (size_t i = 0; i < MORE_MAX && word != NULL; i++, word = strtok_r(NULL, " ", &rest))
+        flags->list[flags->count++] = word;
 }
 
 void tf_flags_compile(const struct tf_job *job, enum tf_tier tier, uint32_t part, struct tf_flags *flags)
@@ -118,6 +129,7 @@ void tf_flags_compile(const struct tf_job *job, enum tf_tier tier, uint32_t part
     flags->list[flags->count++] = flags->frame;
     snprintf(flags->march, sizeof(flags->march), "-march=x86-64-v%" PRIu32, job->cpu_level);
     flags->list[flags->count++] = flags->march;
+    add_more(flags, job->more_flags);
     snprintf(flags->input, sizeof(flags->input), "unit_%" PRIu32 ".c", part);
     snprintf(flags->output, sizeof(flags->output), "unit_%" PRIu32 ".o", part);
     flags->list[flags->count++] = flags->input;
