@@ -48,7 +48,7 @@ uint64_t kernel(void)
         values[(uint8_t)letters[i]] = (int8_t)i;
     for (int i = 0; i < BYTES; i++)
         plain[i] = (uint8_t)next_random(&random);
-    for (int turn = 0; turn < 15; turn++) {
+    for (int turn = 0; turn < 30; turn++) {
         size_t const length = encode(plain, BYTES, text);
         sum = mix(sum, decode(text, length, again));
         plain[turn] ^= again[turn + 1];

@@ -40,7 +40,7 @@ uint64_t kernel(void)
         for (int x = 0; x < WIDTH; x++)
             for (int c = 0; c < 3; c++)
                 image[y][x][c] = (uint8_t)next_random(&random);
-    for (int turn = 0; turn < 4; turn++)
+    for (int turn = 0; turn < 10; turn++)
         blur();
     for (int y = 0; y < HEIGHT; y++)
         for (int x = 0; x < WIDTH; x++)

@@ -14,17 +14,17 @@ static float clamp(float x)
 uint64_t kernel(void)
 {
     uint32_t random = kernel_seed;
-    uint64_t sum = 0;
+    double sum = 0;
     for (int i = 0; i < N; i++)
         in[i] = (int16_t)next_random(&random);
-    for (int turn = 0; turn < 30; turn++) {
-        float const gain = 0.5f + 0.05f * (float)turn;
+    for (int turn = 0; turn < 150; turn++) {
+        float const gain = 0.5f + 0.01f * (float)turn;
         for (int i = 0; i < N; i++)
             level[i] = clamp((float)in[i] / 32768.0f * gain);
         for (int i = 0; i < N; i++)
             out[i] = (int16_t)floor(level[i] * 32767.0 + 0.5);
         for (int i = 0; i < N; i += 101)
-            sum = mix(sum, (uint16_t)out[i]);
+            sum += out[i] * out[i];
     }
-    return sum;
+    return bits_of(sum);
 }

@@ -70,7 +70,7 @@ uint64_t kernel(void)
         for (int y = 0; y < 8; y++)
             for (int x = 0; x < 8; x++)
                 samples[block][y][x] = (int16_t)(next_random(&random) % 256) - 128;
-    for (int turn = 0; turn < 10; turn++) {
+    for (int turn = 0; turn < 80; turn++) {
         for (int block = 0; block < BLOCKS; block++) {
             int frequencies[8][8];
             forward(samples[block], frequencies);

@@ -15,7 +15,7 @@ uint64_t kernel(void)
             matrix[i][j] = (float)next_double(&random) - 0.5f;
     for (int j = 0; j < COLUMNS; j++)
         vector[j] = 1;
-    for (int turn = 0; turn < 50; turn++) {
+    for (int turn = 0; turn < 120; turn++) {
         float largest = 0;
         for (int i = 0; i < ROWS; i++) {
             float total = 0;

@@ -66,7 +66,7 @@ uint64_t kernel(void)
     make_roots();
     for (int i = 0; i < N; i++)
         data[i] = (struct complex){next_double(&random), next_double(&random)};
-    for (int turn = 0; turn < 12; turn++) {
+    for (int turn = 0; turn < 50; turn++) {
         transform(1);
         sum += data[turn + 1].re * data[turn + 1].re;
         transform(-1);

@@ -19,7 +19,7 @@ uint64_t kernel(void)
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)
             grid[0][i][j] = grid[1][i][j] = next_double(&random);
-    for (int turn = 0; turn < 100; turn++)
+    for (int turn = 0; turn < 260; turn++)
         step(grid[turn & 1], grid[~turn & 1]);
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)

@@ -168,7 +168,7 @@ static uint64_t sum_up(const struct value *value)
         sum = mix(sum, (uint8_t)value->name[i]);
     for (int i = 0; i < value->length; i++)
         sum = mix(sum, (uint8_t)value->text[i]);
-    sum = mix(sum, (uint64_t)(int64_t)value->number);
+    sum = mix(sum, (uint64_t)(int64_t)(value->number + 0.5));
     for (const struct value *child = value->first; child != NULL; child = child->next)
         sum = mix(sum, sum_up(child));
     return sum;
@@ -178,7 +178,7 @@ uint64_t kernel(void)
 {
     uint64_t sum = 0;
     write_source();
-    for (int turn = 0; turn < 4; turn++) {
+    for (int turn = 0; turn < 12; turn++) {
         arena_used = 0;
         at = source;
         sum = mix(sum, sum_up(parse()));

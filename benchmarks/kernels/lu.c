@@ -36,18 +36,20 @@ uint64_t kernel(void)
 {
     uint32_t random = kernel_seed;
     double sum = 0;
-    for (int i = 0; i < N; i++) {
-        for (int j = 0; j < N; j++)
-            matrix[i][j] = next_double(&random) + (i == j ? N : 0);
-        right[i] = next_double(&random);
+    for (int turn = 0; turn < 6; turn++) {
+        for (int i = 0; i < N; i++) {
+            for (int j = 0; j < N; j++)
+                matrix[i][j] = next_double(&random) + (i == j ? N : 0);
+            right[i] = next_double(&random);
+        }
+        decompose();
+        for (int i = N - 1; i >= 0; i--) {
+            for (int j = i + 1; j < N; j++)
+                right[i] -= matrix[i][j] * right[j];
+            right[i] /= matrix[i][i];
+        }
+        for (int i = 0; i < N; i++)
+            sum += right[i];
     }
-    decompose();
-    for (int i = N - 1; i >= 0; i--) {
-        for (int j = i + 1; j < N; j++)
-            right[i] -= matrix[i][j] * right[j];
-        right[i] /= matrix[i][i];
-    }
-    for (int i = 0; i < N; i++)
-        sum += right[i];
     return bits_of(sum);
 }

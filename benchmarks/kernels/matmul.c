@@ -28,7 +28,7 @@ uint64_t kernel(void)
             b[i][j] = next_double(&random);
         }
     }
-    for (int turn = 0; turn < 3; turn++)
+    for (int turn = 0; turn < 7; turn++)
         multiply();
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)

@@ -16,6 +16,6 @@ static uint32_t place(uint32_t all, uint32_t columns, uint32_t left, uint32_t ri
 
 uint64_t kernel(void)
 {
-    uint32_t const size = 11 + (kernel_seed & 1);
+    uint32_t const size = 12 + (kernel_seed & 1);
     return place((1u << size) - 1, 0, 0, 0);
 }

@@ -9,7 +9,7 @@ uint64_t kernel(void)
 {
     uint32_t random = kernel_seed;
     uint64_t sum = 0;
-    for (int turn = 0; turn < 4; turn++) {
+    for (int turn = 0; turn < 7; turn++) {
         uint32_t *from = keys, *to = other;
         for (int i = 0; i < N; i++)
             keys[i] = next_random(&random);

@@ -85,10 +85,10 @@ uint64_t kernel(void)
         spheres[i].radius = 0.3 + next_double(&random);
         spheres[i].shade = next_double(&random);
     }
-    for (int turn = 0; turn < 3; turn++)
+    for (int turn = 0; turn < 16; turn++)
         for (int y = 0; y < HEIGHT; y++)
             for (int x = 0; x < WIDTH; x++)
-                sum += trace((struct vector){0.1 * turn, 0, -4},
+                sum += trace((struct vector){0.02 * turn, 0, -4},
                              unit((struct vector){(x - WIDTH / 2) * 0.01, (y - HEIGHT / 2) * 0.01, 1}), 0);
     return bits_of(sum);
 }

@@ -9,7 +9,7 @@ uint64_t kernel(void)
 {
     uint32_t const limit = N - (kernel_seed & 1);
     uint64_t count = 0;
-    for (int turn = 0; turn < 3; turn++) {
+    for (int turn = 0; turn < 6; turn++) {
         memset(composite, 0, sizeof(composite));
         for (uint32_t i = 2; i * i < limit; i++)
             if (!composite[i])

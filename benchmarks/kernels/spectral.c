@@ -35,7 +35,7 @@ uint64_t kernel(void)
     double upper = 0, lower = 0;
     for (int i = 0; i < N; i++)
         u[i] = 1 + kernel_seed * 1e-20;
-    for (int turn = 0; turn < 20; turn++) {
+    for (int turn = 0; turn < 40; turn++) {
         times(u, between);
         times_transposed(between, v);
         times(v, between);

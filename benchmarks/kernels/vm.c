@@ -85,6 +85,6 @@ static int64_t run_code(const int32_t *at)
 
 uint64_t kernel(void)
 {
-    assemble(6000 + (int32_t)(kernel_seed & 1));
+    assemble(15000 + (int32_t)(kernel_seed & 1));
     return (uint64_t)run_code(code);
 }
