@@ -7,7 +7,7 @@
 
 #include "compiler/job.h"
 
-#define TF_FLAGS_MAX 64
+#define TF_FLAGS_MAX 80
 
 struct tf_flags {
     const char *list[TF_FLAGS_MAX]; /* NULL-terminated; list[0] is the program */

@@ -47,14 +47,14 @@ static void backward(int in[8][8], int16_t out[8][8])
     int columns[8][8];
     for (int y = 0; y < 8; y++)
         for (int k = 0; k < 8; k++) {
-            int sum = in[0][k] << 12;
+            int sum = in[0][k] * 4096;
             for (int l = 1; l < 8; l++)
                 sum += in[l][k] * cosine[l][y];
             columns[y][k] = sum >> 10;
         }
     for (int y = 0; y < 8; y++)
         for (int x = 0; x < 8; x++) {
-            int sum = columns[y][0] << 8;
+            int sum = columns[y][0] * 256;
             for (int k = 1; k < 8; k++)
                 sum += columns[y][k] * (cosine[k][x] >> 4);
             out[y][x] = (int16_t)(sum >> 14);

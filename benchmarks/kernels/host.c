@@ -66,6 +66,7 @@ int main(int argc, char **argv)
                                                 .cpu_level = (uint32_t)strtoul(argv[2], NULL, 10),
                                                 .profile = strcmp(argv[3], "strict") == 0 ? TF_PROFILE_STRICT
                                                                                           : TF_PROFILE_FAST,
+                                                .tiers = TF_TIERS_OPTIMISED,
                                                 .limits = TF_LIMITS_DEFAULT,
                                                 .more_flags = argv[4]};
     struct tf_runtime_config config = {.limits = TF_LIMITS_DEFAULT};

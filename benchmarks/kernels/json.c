@@ -12,7 +12,7 @@ struct value {
     double number;
 };
 
-static char source[1 << 20];
+static char source[2 << 20];
 static int source_length;
 static const char *at;
 

@@ -38,8 +38,8 @@ uint64_t kernel(void)
     uint32_t random = kernel_seed;
     double energy = 0;
     for (int i = 0; i < BODIES; i++) {
-        bodies[i] = (struct body){10.0 * i + next_double(&random), next_double(&random), next_double(&random),
-                                  next_double(&random) - 0.5,      next_double(&random) - 0.5, 0, i == 0 ? 40 : 0.04};
+        double const distance = 10.0 * i + next_double(&random);
+        bodies[i] = (struct body){distance, 0, 0.1 * i, 0, i == 0 ? 0 : sqrt(40 / distance), 0, i == 0 ? 40 : 0.04};
     }
     for (int turn = 0; turn < 250000; turn++)
         advance(0.001);
