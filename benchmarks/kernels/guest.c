@@ -1,5 +1,5 @@
-/* A kernel as a function of a site: runs it and answers with its checksum in hexadecimal digits. Other hosts of the same
- * module call `kernel`. */
+/* A kernel as a function of a site: runs it and answers with its checksum in hexadecimal digits. Other hosts of the
+ * same module call `kernel`. */
 #include <terrafirma/guest.h>
 
 uint64_t kernel(void);

@@ -1,5 +1,6 @@
-"""Kernels in wasmtime: for every line of standard input, which is a kernel's number, runs it and prints the CPU time, ns,
-and the checksum. What a kernel's module imports is never called. The first line says how long compiling took, ns."""
+"""Kernels in wasmtime: for every line of standard input, which is a kernel's number, runs it and prints the CPU time,
+ns, and the checksum. What a kernel's module imports is never called. The first line: how long compiling took, ns.
+"""
 import sys
 import time
 
