@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     printf("%" PRIu64 "\n", cpu_ns(CLOCK_MONOTONIC) - start);
     fflush(stdout);
     while (fgets(line, sizeof(line), stdin) != NULL) {
-        int const number = atoi(line);
+        long const number = strtol(line, NULL, 10);
         if (number < 0 || number >= count)
             fail(line, "no such kernel");
         request_once(functions[number]);
