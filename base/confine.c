@@ -100,7 +100,8 @@ static int allow_path(int ruleset, const struct tf_confine_path *path, uint64_t 
     return failed != 0 ? tf_error_system(error, "allowing %s", path->path) : 0;
 }
 
-int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct tf_error *error)
+static int confine_files(const struct tf_confine_path *paths, size_t count, uint64_t handled_net,
+                         struct tf_error *error)
 {
     long const abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1)
@@ -108,7 +109,7 @@ int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct t
     uint64_t const handled = handled_access(abi);
     struct ruleset const attributes = {
         .handled_fs = handled,
-        .handled_net = abi >= 4 ? ACCESS_NET_BIND_TCP | ACCESS_NET_CONNECT_TCP : 0,
+        .handled_net = abi >= 4 ? handled_net : 0,
     };
     size_t const bytes = abi >= 4 ? sizeof(attributes) : sizeof(attributes.handled_fs);
     int const ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, bytes, 0);
@@ -121,6 +122,16 @@ int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct t
         result = tf_error_system(error, "entering a Landlock ruleset");
     close(ruleset);
     return result;
+}
+
+int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct tf_error *error)
+{
+    return confine_files(paths, count, ACCESS_NET_BIND_TCP | ACCESS_NET_CONNECT_TCP, error);
+}
+
+int tf_confine_files_connecting(const struct tf_confine_path *paths, size_t count, struct tf_error *error)
+{
+    return confine_files(paths, count, ACCESS_NET_BIND_TCP, error);
 }
 
 int tf_confine_calls(const char *const *names, size_t count, struct tf_error *error)

@@ -28,6 +28,8 @@ int tf_confine_user(const char *user, struct tf_error *error);
  * made and no port bound. A path that does not exist is left out. Errors: NOT_FOUND (the kernel has no Landlock: the
  * caller says so and goes on), SYSTEM. */
 int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct tf_error *error);
+/* The same for a process that makes connections: it binds no port, but connects. */
+int tf_confine_files_connecting(const struct tf_confine_path *paths, size_t count, struct tf_error *error);
 
 /* seccomp: from now on only the named system calls succeed, the others fail with EPERM; execve, execveat, ptrace and
  * process_vm_{readv,writev} kill the process. `names` are as in syscalls(2); a name that this system does not know is

@@ -9,7 +9,11 @@
 #include <terrafirma/error.h>
 
 /* Descriptors of the supervisor lie here or above, so that a child's, which count up from 3, never meet them. */
-#define TF_CHILD_FD_BASE 400
+#define TF_CHILD_FD_BASE 640
+
+/* Options of a worker, one for each service by its number: its link, and what wakes it. */
+#define TF_CHILD_LINK_OPTION(id, name) "--" name "-link-fd",
+#define TF_CHILD_WAKE_OPTION(id, name) "--" name "-wake-fd",
 
 struct tf_child_fd {
     const char *option; /* "--state-fd" */
@@ -17,9 +21,9 @@ struct tf_child_fd {
 };
 
 struct tf_child_start {
-    const char *command; /* "_worker", "_builder", "_logs" */
+    const char *command; /* "_worker", "_builder", "_logs", "_service" */
     const char *root, *cache;
-    int64_t index;       /* of a worker; -1: none */
+    int64_t index;       /* of a worker, of a service; -1: none */
     const struct tf_child_fd *fds;
     size_t fd_count;
 };

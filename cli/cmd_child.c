@@ -1,4 +1,4 @@
-/* terrafirma _worker, _builder and _logs: what the supervisor's children do with the descriptors they were given. */
+/* terrafirma _worker, _builder, _logs and _service: what the supervisor's children do with what they were given. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,8 +11,10 @@
 
 #include "base/confine.h"
 #include "base/error.h"
+#include "cli/child.h"
 #include "cli/command.h"
 #include "cli/places.h"
+#include "cli/service_child.h"
 #include "h2o-handler/worker.h"
 #include "sites/routes.h"
 #include "watcher/watcher.h"
@@ -31,6 +33,14 @@ static const struct tf_option options[] = {
     {"--wake-fd", "FD", NULL, "eventfd of a worker"},
     {"--listen-fd", "FD", NULL, "listening socket"},
     {"--log-fd", "FD", NULL, "ring from a worker to the log service"},
+    {"--call-wake-fd", "FD", NULL, "eventfd by which services wake a worker"},
+    {"--link-fd", "FD", NULL, "link of a service to a worker"},
+    {"--service-wake-fd", "FD", NULL, "pipe by which workers wake a service"},
+#define X(id, name)                                                                                                    \
+    {"--" name "-link-fd", "FD", NULL, "link of a worker to the " name " service"},                                    \
+        {"--" name "-wake-fd", "FD", NULL, "pipe that wakes the " name " service"},
+    TF_SERVICE_ROWS(X)
+#undef X
     {"--running-fd", "FD", NULL, "shared page: what the worker runs"},
     {"--quarantine-fd", "FD", NULL, "shared page: what no worker must run"},
 };
@@ -41,6 +51,9 @@ struct child {
     int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd;
     int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
     uint32_t wake_count, log_count, listen_count;
+    int call_wake_fds[TF_WORKERS_MAX], link_fds[TF_WORKERS_MAX], service_wake_fd;
+    uint32_t call_wake_count, link_count;
+    struct tf_worker_service services[TF_SERVICE_COUNT];
     const char *user; /* whom it becomes; NULL: nobody else */
 };
 
@@ -61,6 +74,24 @@ static int read_config(struct child *child, int fd, struct tf_error *error)
     free(text);
     close(fd);
     return result;
+}
+
+static void take_service_fd(struct child *child, const char *name, int fd)
+{
+    static const char *const links[] = {TF_SERVICE_ROWS(TF_CHILD_LINK_OPTION)};
+    static const char *const wakes[] = {TF_SERVICE_ROWS(TF_CHILD_WAKE_OPTION)};
+    if (strcmp(name, "--call-wake-fd") == 0 && child->call_wake_count < TF_WORKERS_MAX)
+        child->call_wake_fds[child->call_wake_count++] = fd;
+    else if (strcmp(name, "--link-fd") == 0 && child->link_count < TF_WORKERS_MAX)
+        child->link_fds[child->link_count++] = fd;
+    else if (strcmp(name, "--service-wake-fd") == 0)
+        child->service_wake_fd = fd;
+    for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
+        if (strcmp(name, links[i]) == 0)
+            child->services[i].link_fd = fd;
+        else if (strcmp(name, wakes[i]) == 0)
+            child->services[i].wake_fd = fd;
+    }
 }
 
 static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
@@ -96,6 +127,8 @@ static int on_option(void *context, const struct tf_option *option, const char *
         child->running_fd = (int)number;
     else if (strcmp(name, "--quarantine-fd") == 0)
         child->quarantine_fd = (int)number;
+    else
+        take_service_fd(child, name, (int)number);
     return TF_OK;
 }
 
@@ -168,11 +201,11 @@ static int run_child(const struct tf_command *command, int argc, char **argv,
     return status;
 }
 
-/* ---- the three ---- */
+/* ---- what they do ---- */
 
 static int work(const struct child *child, struct tf_error *error)
 {
-    struct tf_worker_config const worker = {.root = child->config.root,
+    struct tf_worker_config worker = {.root = child->config.root,
                                             .cache_folder = child->config.cache,
                                             .limits = child->config.limits,
                                             .index = (uint32_t)child->index,
@@ -187,6 +220,8 @@ static int work(const struct child *child, struct tf_error *error)
                                             .running_fd = child->running_fd,
                                             .quarantine_fd = child->quarantine_fd,
                                             .slice_us = (uint32_t)child->config.slice_us};
+    worker.call_wake_fd = child->call_wake_count > 0 ? child->call_wake_fds[0] : 0;
+    memcpy(worker.services, child->services, sizeof(worker.services));
     return tf_worker_run(&worker, error);
 }
 
@@ -241,6 +276,20 @@ static int keep_logs(const struct child *child, struct tf_error *error)
     return result;
 }
 
+static int serve_others(const struct child *child, struct tf_error *error)
+{
+    struct tf_service_child const service = {.config = &child->config,
+                                             .service = (uint32_t)child->index,
+                                             .link_fds = child->link_fds,
+                                             .wake_fds = child->call_wake_fds,
+                                             .worker_count = child->link_count,
+                                             .wake_fd = child->service_wake_fd,
+                                             .stop_fd = child->stop_fd};
+    if (child->link_count != child->call_wake_count || child->index < 0 || child->index >= TF_SERVICE_COUNT)
+        return tf_error_set(error, TF_ERR_USAGE, "this command is for terrafirma serve");
+    return tf_service_child_run(&service, error);
+}
+
 static int run_worker(const struct tf_command *command, int argc, char **argv)
 {
     return run_child(command, argc, argv, tf_config_worker_user, work);
@@ -252,6 +301,11 @@ static int run_builder(const struct tf_command *command, int argc, char **argv)
     /* A build that a stop did not wait for may still use what exit() would take down below it. */
     fflush(NULL);
     _exit(status);
+}
+
+static int run_service(const struct tf_command *command, int argc, char **argv)
+{
+    return run_child(command, argc, argv, tf_config_outbound_user, serve_others);
 }
 
 static int run_logs(const struct tf_command *command, int argc, char **argv)
@@ -266,6 +320,15 @@ const struct tf_command tf_command_logs_child = {
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run_logs,
+};
+
+const struct tf_command tf_command_service = {
+    .name = "_service",
+    .synopsis = "…",
+    .details = "A service's process. Started by terrafirma serve; of no use otherwise.\n",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .run = run_service,
 };
 
 const struct tf_command tf_command_worker = {

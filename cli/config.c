@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/config_internal.h"
+#include "services/egress.h"
 #include "services/logs.h"
 #include "sites/routes.h"
 
@@ -23,7 +24,9 @@
 static struct tf_key keys[] = {
     TOP(root, TF_KEY_TEXT, 0, 0, 0, "", "none", "the synced folder; each folder in it is a site"),
     TOP(cache, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where compiled functions are kept"),
-    TOP(listen, TF_KEY_LIST, 0, 0, 0, "", TF_CONFIG_LISTEN_DEFAULT, "HOST:PORT to serve on, at most 16"),
+    {.section = "", .name = "listen", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, listen),
+     .count_offset = offsetof(struct tf_config, listen_count), .most = TF_CONFIG_LISTEN_MAX, .unit = "addresses",
+     .initial_text = TF_CONFIG_LISTEN_DEFAULT, .what = "HOST:PORT to serve on, at most 16"},
     TOP(workers, TF_KEY_NUMBER, 0, 1, TF_WORKERS_MAX, "processes", "one per CPU", "worker processes"),
     TOP(user, TF_KEY_TEXT, 0, 0, 0, "", "stay root", "whom workers and builder become when started as root"),
     TOP(slice_us, TF_KEY_NUMBER, 1000, 100, 1000000, "us", NULL, "one turn of a function that computes"),
@@ -41,6 +44,7 @@ static struct tf_key keys[] = {
     IN(users, worker, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom workers become"),
     IN(users, builder, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the builder becomes; the cache is this user's"),
     IN(users, logs, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the log service becomes; the logs are this user's"),
+    IN(users, outbound, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the outbound service becomes"),
     IN(logs, log_folder, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where logs are written"),
     {.section = "logs", .name = "access_format", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.access_format),
      .initial_text = "json", .unit = "", .choices = {"json", "combined", "off"}, .what = "form of the access log"},
@@ -63,6 +67,16 @@ static struct tf_key keys[] = {
     IN(quarantine, window_s, TF_KEY_NUMBER, 60, 1, 86400, "s", NULL, "within this time"),
     IN(quarantine, first_s, TF_KEY_NUMBER, 600, 1, 86400, "s", NULL, "how long it is stopped for, the first time"),
     IN(quarantine, most_s, TF_KEY_NUMBER, 86400, 1, 31536000, "s", NULL, "how long at most; each time doubles it"),
+    {.section = "outbound", .name = "enabled", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, outbound.is_off),
+     .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether functions may reach the network at all"},
+    {.section = "outbound", .name = "rules", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, outbound.rules),
+     .count_offset = offsetof(struct tf_config, outbound.rule_count), .most = TF_OUTBOUND_RULES_MAX, .unit = "rules",
+     .initial_text = "none", .check = tf_egress_check_rule, .what = "where functions may connect to, at most 256; see below"},
+    {.section = "outbound", .name = "resolvers", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, outbound.resolvers),
+     .count_offset = offsetof(struct tf_config, outbound.resolver_count), .most = TF_OUTBOUND_RESOLVERS_MAX,
+     .unit = "resolvers", .initial_text = "/etc/resolv.conf's", .check = tf_outbound_check_resolver,
+     .what = "ADDRESS or ADDRESS:PORT to ask for names, at most 8"},
+    IN(outbound, ca_file, TF_KEY_TEXT, 0, 0, 0, "", "the system's", "certificates of authorities that are trusted"),
 #define X(key, first, low, high, in, words) \
     {.section = "limits", .name = #key, .kind = TF_KEY_NUMBER, .offset = offsetof(struct tf_config, limits.key), \
      .initial = first, .least = low, .most = high, .unit = in, .what = words},
@@ -99,15 +113,38 @@ void tf_config_init(struct tf_config *config)
     }
 }
 
+static char **entries_of(const struct tf_config *config, const struct tf_key *key)
+{
+    return (char **)((char *)(uintptr_t)config + key->offset);
+}
+
+static size_t *count_of(const struct tf_config *config, const struct tf_key *key)
+{
+    return (size_t *)((char *)(uintptr_t)config + key->count_offset);
+}
+
+void tf_config_clear_list(struct tf_config *config, const struct tf_key *key)
+{
+    size_t *const count = count_of(config, key);
+    while (*count > 0)
+        free(entries_of(config, key)[--*count]);
+}
+
 void tf_config_clear_listen(struct tf_config *config)
 {
-    while (config->listen_count > 0)
-        free(config->listen[--config->listen_count]);
+    tf_config_clear_list(config, tf_config_find("", "listen"));
 }
 
 void tf_config_dispose(struct tf_config *config)
 {
-    tf_config_clear_listen(config);
+    size_t count;
+    const struct tf_key *const table = tf_config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (table[i].kind == TF_KEY_LIST)
+            tf_config_clear_list(config, &table[i]);
+    }
+    free(config->outbound.ca_file);
+    free(config->users.outbound);
     free(config->root);
     free(config->cache);
     free(config->user);
@@ -177,23 +214,42 @@ static int set_choice(struct tf_config *config, const struct tf_key *key, const 
                         key->choices[are_three ? 2 : 1], key->initial_text);
 }
 
+static int check_value(const struct tf_key *key, const char *value, struct tf_error *error)
+{
+    struct tf_error why;
+    if (key->check(value, &why) == TF_OK)
+        return TF_OK;
+    return tf_error_set(error, TF_ERR_USAGE, "%s%s%s: %s", key->section, key->section[0] != '\0' ? "." : "", key->name,
+                        why.text);
+}
+
+static int add_entry(struct tf_config *config, const struct tf_key *key, const char *value, struct tf_error *error)
+{
+    size_t *const count = count_of(config, key);
+    char **const entries = entries_of(config, key);
+    if (*count == key->most)
+        return tf_error_set(error, TF_ERR_USAGE, "%s%s%s: more than %llu %s", key->section,
+                            key->section[0] != '\0' ? "." : "", key->name, (unsigned long long)key->most, key->unit);
+    entries[*count] = NULL;
+    if (set_text(&entries[*count], value, error) != TF_OK)
+        return TF_ERR_SYSTEM;
+    ++*count;
+    return TF_OK;
+}
+
 static int set_value(struct tf_config *config, const struct tf_key *key, const char *value, struct tf_error *error)
 {
     uint64_t number;
     if (value[0] == '\0')
         return tf_error_set(error, TF_ERR_USAGE, "%s%s%s: has no value; %s", key->section,
                             key->section[0] != '\0' ? "." : "", key->name, key->what);
+    if (key->check != NULL && check_value(key, value, error) != TF_OK)
+        return TF_ERR_USAGE;
     switch (key->kind) {
     case TF_KEY_TEXT:
         return set_text((char **)((char *)config + key->offset), value, error);
     case TF_KEY_LIST:
-        if (config->listen_count == TF_CONFIG_LISTEN_MAX)
-            return tf_error_set(error, TF_ERR_USAGE, "listen: more than %d addresses", TF_CONFIG_LISTEN_MAX);
-        config->listen[config->listen_count] = NULL;
-        if (set_text(&config->listen[config->listen_count], value, error) != TF_OK)
-            return TF_ERR_SYSTEM;
-        config->listen_count++;
-        return TF_OK;
+        return add_entry(config, key, value, error);
     case TF_KEY_NUMBER:
     case TF_KEY_BYTES:
         if (!parse_number(value, key->kind == TF_KEY_BYTES, &number) || number < key->least || number > key->most)
@@ -311,10 +367,10 @@ static void write_key(const struct tf_config *config, const struct tf_key *key, 
         }
         return;
     case TF_KEY_LIST:
-        tf_buffer_printf(yaml, "%s:%s\n", key->name, config->listen_count == 0 ? " []" : "");
-        for (size_t i = 0; i < config->listen_count; i++) {
-            tf_buffer_append_text(yaml, "  - ");
-            write_text(yaml, config->listen[i]);
+        tf_buffer_printf(yaml, "%s%s:%s\n", indent, key->name, *count_of(config, key) == 0 ? " []" : "");
+        for (size_t i = 0; i < *count_of(config, key); i++) {
+            tf_buffer_printf(yaml, "%s  - ", indent);
+            write_text(yaml, entries_of(config, key)[i]);
         }
         return;
     case TF_KEY_NUMBER:
@@ -355,6 +411,23 @@ const char *tf_config_builder_user(const struct tf_config *config)
 const char *tf_config_logs_user(const struct tf_config *config)
 {
     return config->users.logs != NULL ? config->users.logs : config->user;
+}
+
+const char *tf_config_outbound_user(const struct tf_config *config)
+{
+    return config->users.outbound != NULL ? config->users.outbound : config->user;
+}
+
+struct tf_outbound_config tf_config_outbound(const struct tf_config *config)
+{
+    const struct tf_config_outbound *const outbound = &config->outbound;
+    return (struct tf_outbound_config){.stop_fd = -1,
+                                       .limits = config->limits,
+                                       .rules = (const char *const *)outbound->rules,
+                                       .rule_count = outbound->rule_count,
+                                       .resolvers = (const char *const *)outbound->resolvers,
+                                       .resolver_count = outbound->resolver_count,
+                                       .ca_file = outbound->ca_file};
 }
 
 struct tf_logs_config tf_config_logs(const struct tf_config *config)

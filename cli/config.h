@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "compiler/compiler.h"
 #include "services/logs.h"
+#include "services/outbound.h"
 #include <terrafirma/error.h>
 #include <terrafirma/limits.h>
 
@@ -22,7 +23,15 @@
 
 /* Whom each kind of child becomes; NULL: `user`. */
 struct tf_config_users {
-    char *worker, *builder, *logs;
+    char *worker, *builder, *logs, *outbound;
+};
+
+/* Of the outbound service (services/outbound.h). */
+struct tf_config_outbound {
+    uint64_t is_off;
+    char *ca_file;
+    char *rules[TF_OUTBOUND_RULES_MAX], *resolvers[TF_OUTBOUND_RESOLVERS_MAX];
+    size_t rule_count, resolver_count;
 };
 
 /* The log service's configuration (services/logs.h), as keys. */
@@ -46,6 +55,7 @@ struct tf_config {
     struct tf_config_users users;
     struct tf_config_logs logs;
     struct tf_config_quarantine quarantine;
+    struct tf_config_outbound outbound;
     char *listen[TF_CONFIG_LISTEN_MAX];
     size_t listen_count;
     uint64_t workers; /* 0: one per CPU */
@@ -71,8 +81,10 @@ struct tf_key {
     const char *section; /* "" at the top */
     const char *name;
     enum tf_key_kind kind;
-    size_t offset; /* in struct tf_config */
-    uint64_t initial, least, most; /* of numbers */
+    size_t offset; /* in struct tf_config; of a list: of its array, and of the number of its entries */
+    size_t count_offset;
+    int (*check)(const char *value, struct tf_error *error); /* of a text or an entry; NULL: anything */
+    uint64_t initial, least, most; /* of numbers; of a list `most` entries */
     const char *unit;
     const char *initial_text; /* where the default is no plain number; else NULL */
     const char *choices[4];   /* NULL-terminated */
@@ -93,7 +105,7 @@ int tf_config_parse(struct tf_config *config, const char *name, const void *byte
                     struct tf_error *error);
 /* Sets one key from text, as "workers" or "limits.wall_ms"; a list key gets one more entry. Errors: USAGE. */
 int tf_config_set(struct tf_config *config, const char *key, const char *value, struct tf_error *error);
-/* Empties a list key. */
+/* Empties `listen`. */
 void tf_config_clear_listen(struct tf_config *config);
 /* As YAML that tf_config_parse reads, without root and cache, whose bytes may be no text. */
 void tf_config_write(const struct tf_config *config, struct tf_buffer *yaml);
@@ -102,10 +114,13 @@ void tf_config_write(const struct tf_config *config, struct tf_buffer *yaml);
 const char *tf_config_worker_user(const struct tf_config *config);
 const char *tf_config_builder_user(const struct tf_config *config);
 const char *tf_config_logs_user(const struct tf_config *config);
+const char *tf_config_outbound_user(const struct tf_config *config);
 /* What no single key's range says: that keys agree with one another. Errors: USAGE. */
 int tf_config_check(const struct tf_config *config, struct tf_error *error);
 /* Everything the log service wants but descriptors and folders. */
 struct tf_logs_config tf_config_logs(const struct tf_config *config);
+/* Everything the outbound service wants but descriptors; pointers stay the configuration's. */
+struct tf_outbound_config tf_config_outbound(const struct tf_config *config);
 /* Everything the compiler wants; pointers stay the configuration's. */
 struct tf_compiler_config tf_config_compiler(const struct tf_config *config);
 /* $TERRAFIRMA_CACHE, else /var/cache/terrafirma for root, else $XDG_CACHE_HOME/terrafirma, else

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "cli/config_internal.h"
 
-#define FILE_BYTES_MAX (64u << 10)
+#define FILE_BYTES_MAX (256u << 10)
 
 struct reading {
     struct tf_config *config;
@@ -56,7 +56,7 @@ static int read_scalar(struct reading *reading, const char *section, const char 
 
 static int read_list(struct reading *reading, const char *section, const char *name, const yaml_node_t *value)
 {
-    tf_config_clear_listen(reading->config);
+    tf_config_clear_list(reading->config, tf_config_find(section, name));
     if (value->type == YAML_SCALAR_NODE)
         return read_scalar(reading, section, name, value);
     if (value->type != YAML_SEQUENCE_NODE)

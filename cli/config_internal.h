@@ -8,6 +8,8 @@
 const struct tf_key *tf_config_find(const char *section, const char *name);
 /* A key of the section whose name is much like `name`, or NULL. */
 const char *tf_config_nearest(const char *section, const char *name);
+/* Empties a list key. */
+void tf_config_clear_list(struct tf_config *config, const struct tf_key *key);
 /* Sets section.name; a list key gets one more entry. Errors: USAGE (also for an unknown key). */
 int tf_config_assign(struct tf_config *config, const char *section, const char *name, const char *value,
                      struct tf_error *error);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/places.h"
+#include <terrafirma/outbound.h>
 
 #define FILE_BYTES_MAX (256u << 20)
 
@@ -109,6 +110,29 @@ static void print_counts(const char *name, const json_t *counts)
     putchar('\n');
 }
 
+/* What failed, by cause, where anything was asked for at all. */
+static void print_outbound(const json_t *facts)
+{
+    static const char *const causes[] = {
+#define X(id, name) name,
+        TF_OUTBOUND_CAUSE_ROWS(X)
+#undef X
+    };
+    if (number_of(facts, "parked") + number_of(facts, "calls") > 0)
+        printf(", %lld parked, %lld calls under way", number_of(facts, "parked"), number_of(facts, "calls"));
+    if (number_of(facts, "calls_refused") + number_of(facts, "calls_failed") > 0)
+        printf(", %lld calls refused, %lld without answer", number_of(facts, "calls_refused"),
+               number_of(facts, "calls_failed"));
+    for (size_t i = 0, told = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "outbound_%s", causes[i]);
+        for (char *at = key; *at != '\0'; at++) /* "too large" is outbound_too_large */
+            *at = *at == ' ' ? '_' : *at;
+        if (number_of(facts, key) > 0)
+            printf("%s %lld %s", told++ == 0 ? ", outbound:" : ",", number_of(facts, key), causes[i]);
+    }
+}
+
 static void print_worker(const json_t *worker)
 {
     const json_t *const facts = json_object_get(worker, "facts");
@@ -118,6 +142,7 @@ static void print_worker(const json_t *worker)
            number_of(facts, "waiting"), number_of(facts, "functions"), number_of(facts, "slots_running"),
            number_of(facts, "slots_reserved"), number_of(facts, "memory_bytes") >> 20,
            number_of(facts, "memory_bytes_max") >> 20);
+    print_outbound(facts);
     if (number_of(worker, "dropped") > 0)
         printf(", %lld records lost", number_of(worker, "dropped"));
     if (number_of(worker, "bad") + number_of(worker, "lies") > 0)

@@ -24,6 +24,7 @@
 #define STOP_MARGIN_MS 2000
 #define BUILDER_STOP_MS 5000
 #define LOGS_STOP_MS 5000
+#define SERVICES_STOP_MS 5000
 #define WAIT_MOST_MS 3600000
 #define READY_POLL_MS 5
 #define LOOK_NS TF_NS_PER_S
@@ -32,15 +33,22 @@
 
 static const char *name_of(const struct tf_child *child, char ret_name[32])
 {
+    static const char *const services[] = {
+#define X(id, name) name,
+        TF_SERVICE_ROWS(X)
+#undef X
+    };
     if (child->kind == TF_CHILD_WORKER)
         snprintf(ret_name, 32, "worker %u", child->index);
+    else if (child->kind == TF_CHILD_SERVICE)
+        snprintf(ret_name, 32, "%s service", services[child->index]);
     else
         snprintf(ret_name, 32, "%s", child->kind == TF_CHILD_BUILDER ? "builder" : "log service");
     return ret_name;
 }
 
 struct gift {
-    struct tf_child_fd fds[8 + 2 * TF_WORKERS_MAX + TF_CONFIG_LISTEN_MAX];
+    struct tf_child_fd fds[16 + 2 * TF_SERVICE_COUNT + 2 * TF_WORKERS_MAX + TF_CONFIG_LISTEN_MAX];
     size_t count;
 };
 
@@ -58,6 +66,15 @@ static void give_worker(const struct tf_supervisor *supervisor, uint32_t index, 
     give(gift, "--log-fd", supervisor->log_fds[index]);
     give(gift, "--running-fd", supervisor->running_fds[index]);
     give(gift, "--quarantine-fd", supervisor->quarantine_read_fd);
+    give(gift, "--call-wake-fd", supervisor->call_wake_fds[index]);
+    static const char *const link_options[] = {TF_SERVICE_ROWS(TF_CHILD_LINK_OPTION)};
+    static const char *const wake_options[] = {TF_SERVICE_ROWS(TF_CHILD_WAKE_OPTION)};
+    for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
+        if (!tf_supervisor_has_service(supervisor, i))
+            continue;
+        give(gift, link_options[i], supervisor->link_fds[i][index]);
+        give(gift, wake_options[i], supervisor->service_wakes[i][1]);
+    }
     for (size_t i = 0; i < supervisor->config->listen_count; i++)
         give(gift, "--listen-fd", supervisor->listen_fds[i * supervisor->worker_count + index]);
 }
@@ -71,6 +88,16 @@ static void give_builder(const struct tf_supervisor *supervisor, struct gift *gi
         give(gift, "--wake-fd", supervisor->wake_fds[i]);
 }
 
+static void give_service(const struct tf_supervisor *supervisor, uint32_t service, struct gift *gift)
+{
+    give(gift, "--stop-fd", supervisor->stop_services[0]);
+    give(gift, "--service-wake-fd", supervisor->service_wakes[service][0]);
+    for (uint32_t i = 0; i < supervisor->worker_count; i++) { /* in the order of the workers */
+        give(gift, "--link-fd", supervisor->link_fds[service][i]);
+        give(gift, "--call-wake-fd", supervisor->call_wake_fds[i]);
+    }
+}
+
 static void give_logs(const struct tf_supervisor *supervisor, struct gift *gift)
 {
     give(gift, "--stop-fd", supervisor->stop_logs[0]);
@@ -81,13 +108,20 @@ static void give_logs(const struct tf_supervisor *supervisor, struct gift *gift)
 static int start_child(struct tf_supervisor *supervisor, struct tf_child *child, struct tf_error *error)
 {
     static const char *const commands[] = {
-        [TF_CHILD_BUILDER] = "_builder", [TF_CHILD_LOGS] = "_logs", [TF_CHILD_WORKER] = "_worker"};
+        [TF_CHILD_BUILDER] = "_builder",
+        [TF_CHILD_LOGS] = "_logs",
+        [TF_CHILD_SERVICE] = "_service",
+        [TF_CHILD_WORKER] = "_worker",
+    };
     struct gift gift = {.count = 0};
+    bool const is_numbered = child->kind == TF_CHILD_WORKER || child->kind == TF_CHILD_SERVICE;
     give(&gift, "--config-fd", supervisor->config_fd);
     if (child->kind == TF_CHILD_WORKER)
         give_worker(supervisor, child->index, &gift);
     else if (child->kind == TF_CHILD_BUILDER)
         give_builder(supervisor, &gift);
+    else if (child->kind == TF_CHILD_SERVICE)
+        give_service(supervisor, child->index, &gift);
     else
         give_logs(supervisor, &gift);
     if (child->kind == TF_CHILD_WORKER) {
@@ -99,7 +133,7 @@ static int start_child(struct tf_supervisor *supervisor, struct tf_child *child,
     struct tf_child_start const start = {.command = commands[child->kind],
                                          .root = supervisor->config->root,
                                          .cache = supervisor->config->cache,
-                                         .index = child->kind == TF_CHILD_WORKER ? (int64_t)child->index : -1,
+                                         .index = is_numbered ? (int64_t)child->index : -1,
                                          .fds = gift.fds,
                                          .fd_count = gift.count};
     child->started_ns = tf_clock_ns();
@@ -156,6 +190,10 @@ static struct tf_child *child_of(struct tf_supervisor *supervisor, pid_t pid)
         return &supervisor->builder;
     if (supervisor->logs.pid == pid)
         return &supervisor->logs;
+    for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
+        if (supervisor->services[i].pid == pid)
+            return &supervisor->services[i];
+    }
     for (uint32_t i = 0; i < supervisor->worker_count; i++) {
         if (supervisor->workers[i].pid == pid)
             return &supervisor->workers[i];
@@ -240,6 +278,12 @@ static void look_at_workers(struct tf_supervisor *supervisor)
     }
 }
 
+/* When the child is to be started again, if that is sooner. */
+static uint64_t sooner(uint64_t due_ns, const struct tf_child *child)
+{
+    return child->pid == 0 && child->restart_ns < due_ns ? child->restart_ns : due_ns;
+}
+
 static int wait_ms(const struct tf_supervisor *supervisor)
 {
     uint64_t const now_ns = tf_clock_ns();
@@ -248,12 +292,12 @@ static int wait_ms(const struct tf_supervisor *supervisor)
         due_ns = supervisor->look_ns;
     if (!supervisor->is_ready && due_ns > now_ns + READY_POLL_MS * TF_NS_PER_MS)
         due_ns = now_ns + READY_POLL_MS * TF_NS_PER_MS;
-    for (uint32_t i = 0; i < supervisor->worker_count + 2; i++) {
-        const struct tf_child *child = i == 0 ? &supervisor->builder : i == 1 ? &supervisor->logs
-                                                                              : &supervisor->workers[i - 2];
-        if (child->pid == 0 && child->restart_ns < due_ns)
-            due_ns = child->restart_ns;
-    }
+    due_ns = sooner(due_ns, &supervisor->builder);
+    due_ns = sooner(due_ns, &supervisor->logs);
+    for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++)
+        due_ns = tf_supervisor_has_service(supervisor, i) ? sooner(due_ns, &supervisor->services[i]) : due_ns;
+    for (uint32_t i = 0; i < supervisor->worker_count; i++)
+        due_ns = sooner(due_ns, &supervisor->workers[i]);
     if (due_ns == UINT64_MAX)
         return -1;
     uint64_t const ms = due_ns <= now_ns ? 0 : (due_ns - now_ns + TF_NS_PER_MS - 1) / TF_NS_PER_MS;
@@ -268,6 +312,10 @@ static void serve(struct tf_supervisor *supervisor)
         look_at_workers(supervisor);
         restart(supervisor, &supervisor->builder);
         restart(supervisor, &supervisor->logs);
+        for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
+            if (tf_supervisor_has_service(supervisor, i))
+                restart(supervisor, &supervisor->services[i]);
+        }
         for (uint32_t i = 0; i < supervisor->worker_count; i++)
             restart(supervisor, &supervisor->workers[i]);
         if (supervisor->is_report_due) /* after the restarts, which must not wait for a disk */
@@ -318,6 +366,8 @@ static void stop(struct tf_supervisor *supervisor)
     say_stop(supervisor->stop_workers);
     wait_for_end(supervisor, supervisor->workers, supervisor->worker_count,
                  supervisor->config->limits.stop_ms + STOP_MARGIN_MS);
+    say_stop(supervisor->stop_services);
+    wait_for_end(supervisor, supervisor->services, TF_SERVICE_COUNT, SERVICES_STOP_MS);
     say_stop(supervisor->stop_builder);
     wait_for_end(supervisor, &supervisor->builder, 1, BUILDER_STOP_MS);
     say_stop(supervisor->stop_logs);
@@ -333,6 +383,8 @@ int tf_supervisor_run(const struct tf_config *config, struct tf_error *error)
     supervisor.worker_count = (uint32_t)config->workers;
     supervisor.builder.kind = TF_CHILD_BUILDER;
     supervisor.logs.kind = TF_CHILD_LOGS;
+    for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++)
+        supervisor.services[i] = (struct tf_child){.kind = TF_CHILD_SERVICE, .index = i};
     for (uint32_t i = 0; i < supervisor.worker_count; i++)
         supervisor.workers[i] = (struct tf_child){.kind = TF_CHILD_WORKER, .index = i};
     int const result = tf_supervisor_make(&supervisor, error);

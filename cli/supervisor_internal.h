@@ -12,13 +12,14 @@
 #include "h2o-handler/shared.h"
 #include "sites/routes.h"
 #include <terrafirma/error.h>
+#include <terrafirma/services.h>
 
-enum tf_child_kind { TF_CHILD_BUILDER, TF_CHILD_LOGS, TF_CHILD_WORKER };
+enum tf_child_kind { TF_CHILD_BUILDER, TF_CHILD_LOGS, TF_CHILD_SERVICE, TF_CHILD_WORKER };
 
 struct tf_child {
     pid_t pid; /* 0: none runs */
     enum tf_child_kind kind;
-    uint32_t index; /* of a worker */
+    uint32_t index; /* of a worker; of a service, enum tf_service */
     uint64_t started_ns, restart_ns;
     uint32_t deaths;     /* in rapid succession */
     uint64_t deaths_all; /* since the server started */
@@ -41,13 +42,16 @@ struct tf_crash {
 struct tf_supervisor {
     const struct tf_config *config;
     uint32_t worker_count;
-    struct tf_child builder, logs, workers[TF_WORKERS_MAX];
+    struct tf_child builder, logs, services[TF_SERVICE_COUNT], workers[TF_WORKERS_MAX];
     struct tf_address addresses[TF_CONFIG_LISTEN_MAX];
     int *listen_fds; /* [address][worker] */
     int config_fd, state_fd, state_read_fd, acks_fd, signal_fd;
     int quarantine_fd, quarantine_read_fd;
     int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], running_fds[TF_WORKERS_MAX];
-    int stop_workers[2], stop_builder[2], stop_logs[2];
+    int stop_workers[2], stop_builder[2], stop_logs[2], stop_services[2];
+    int call_wake_fds[TF_WORKERS_MAX];                  /* eventfds: services wake workers */
+    int link_fds[TF_SERVICE_COUNT][TF_WORKERS_MAX];     /* base/link.h; 0: the service is off */
+    int service_wakes[TF_SERVICE_COUNT][2];             /* pipes: workers wake services, and only write */
     struct tf_shared_state *state;
     struct tf_shared_acks *acks;
     struct tf_shared_running *running[TF_WORKERS_MAX];
@@ -61,6 +65,8 @@ struct tf_supervisor {
     bool has_failed; /* a child cannot start at all */
 };
 
+/* Whether the configuration wants the service. */
+bool tf_supervisor_has_service(const struct tf_supervisor *supervisor, uint32_t service);
 /* Listeners, shared memory, pipes, signals: all that children are given. Errors: USAGE, BUSY, SYSTEM. */
 int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/link.h"
 #include "base/ring.h"
 #include "cli/child.h"
 #include "cli/places.h"
@@ -102,6 +103,30 @@ static int make_worker_shares(struct tf_supervisor *supervisor, uint32_t index, 
     return supervisor->log_fds[index] < 0 ? tf_error_system(error, "cannot keep a ring") : TF_OK;
 }
 
+bool tf_supervisor_has_service(const struct tf_supervisor *supervisor, uint32_t service)
+{
+    return service != TF_SERVICE_OUTBOUND || supervisor->config->outbound.is_off == 0;
+}
+
+static int make_worker_links(struct tf_supervisor *supervisor, uint32_t index, struct tf_error *error)
+{
+    supervisor->call_wake_fds[index] = lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (supervisor->call_wake_fds[index] < 0)
+        return tf_error_system(error, "cannot make what a worker shares");
+    for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
+        if (!tf_supervisor_has_service(supervisor, i))
+            continue;
+        int *const fd = &supervisor->link_fds[i][index];
+        int const result = tf_link_create("link", fd, error);
+        if (result != TF_OK)
+            return result;
+        *fd = lift(*fd);
+        if (*fd < 0)
+            return tf_error_system(error, "cannot keep a link");
+    }
+    return TF_OK;
+}
+
 static int make_pipe(int pair[2], struct tf_error *error)
 {
     if (pipe2(pair, O_CLOEXEC) != 0)
@@ -109,6 +134,15 @@ static int make_pipe(int pair[2], struct tf_error *error)
     pair[0] = lift(pair[0]);
     pair[1] = lift(pair[1]);
     return pair[0] < 0 || pair[1] < 0 ? tf_error_system(error, "cannot make a pipe") : TF_OK;
+}
+
+/* A worker that finds it full goes on: there is enough in it to wake the service. */
+static int make_service_pipe(int pair[2], struct tf_error *error)
+{
+    int const result = make_pipe(pair, error);
+    if (result == TF_OK && (fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0 || fcntl(pair[1], F_SETFL, O_NONBLOCK) != 0))
+        return tf_error_system(error, "cannot make a pipe");
+    return result;
 }
 
 static int make_listeners(struct tf_supervisor *supervisor, struct tf_error *error)
@@ -154,8 +188,13 @@ int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
         result = make_config(supervisor, error);
     if (result == TF_OK)
         result = make_shared(supervisor, error);
-    for (uint32_t i = 0; result == TF_OK && i < supervisor->worker_count; i++)
+    for (uint32_t i = 0; result == TF_OK && i < supervisor->worker_count; i++) {
         result = make_worker_shares(supervisor, i, error);
+        if (result == TF_OK)
+            result = make_worker_links(supervisor, i, error);
+    }
+    for (uint32_t i = 0; result == TF_OK && i < TF_SERVICE_COUNT; i++)
+        result = make_service_pipe(supervisor->service_wakes[i], error);
     if (result == TF_OK)
         result = tf_places_open_state(supervisor->config, &supervisor->report_folder_fd, error);
     if (result == TF_OK)
@@ -164,6 +203,8 @@ int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
         result = make_pipe(supervisor->stop_builder, error);
     if (result == TF_OK)
         result = make_pipe(supervisor->stop_logs, error);
+    if (result == TF_OK)
+        result = make_pipe(supervisor->stop_services, error);
     if (result == TF_OK)
         result = make_signals(supervisor, error);
     supervisor->report_folder_fd = lift(supervisor->report_folder_fd);

@@ -97,14 +97,24 @@ static uint8_t *on_begin(void *context, uint64_t ticket, uint32_t kind, uint32_t
     return call->bytes;
 }
 
+static void count_outbound(struct tf_calls *calls, const struct tf_call *call)
+{
+    struct tf_outbound_result result;
+    if (call->service == TF_SERVICE_OUTBOUND && tf_outbound_take_answer(call->bytes, call->length, &result))
+        calls->outbound[result.cause]++;
+}
+
 static void on_end(void *context, uint64_t ticket, uint32_t kind, uint8_t *bytes, uint32_t length)
 {
-    const struct tf_line *const line = context;
+    struct tf_line *const line = context;
     struct tf_call *const call = call_of(&line->worker->calls, ticket);
     (void)bytes;
     (void)length;
-    if (call != NULL)
-        end_call(call, (enum tf_service_status)kind);
+    if (call == NULL)
+        return;
+    if (kind == TF_SERVICE_OK)
+        count_outbound(&line->worker->calls, call);
+    end_call(call, (enum tf_service_status)kind);
 }
 
 static void on_broken(void *context, uint64_t ticket, uint8_t *bytes)

@@ -19,6 +19,7 @@
 #include <h2o.h>
 
 #include "base/link.h"
+#include <terrafirma/outbound.h>
 #include <terrafirma/services.h>
 
 struct tf_worker;
@@ -43,6 +44,7 @@ struct tf_calls {
     uint64_t count, bytes;
     bool is_due; /* a line is */
     uint64_t submitted, refused, failed; /* since the start; refused: a limit, failed: ended as GONE, BUSY or BAD */
+    uint64_t outbound[TF_OUTBOUND_CAUSE_COUNT]; /* answers of that service, by how it went */
 };
 
 /* Opens the links that the configuration has. Before anything may call; the table is good from then on. Errors: SYSTEM,

@@ -20,6 +20,8 @@
 #include <terrafirma/abi.h>
 #include <terrafirma/worlds.h>
 
+struct tf_outbound_state; /* runtime/worlds/terrarium_outbound.h */
+
 /* State of the Terrarium world for one request; zeroed at its start. */
 struct tf_terrarium {
     bool has_table_allocator;
@@ -34,6 +36,7 @@ struct tf_terrarium {
     char *header_text; /* in the arena: names and values, line by line in the order of `headers` */
     size_t header_text_used, header_text_capacity;
     size_t log_bytes;
+    struct tf_outbound_state *outbound; /* in the arena; NULL: nothing was asked for yet */
 };
 
 /* State of WASI for one request (worlds/wasi.h). */

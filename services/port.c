@@ -31,6 +31,7 @@ struct request {
     struct site *site;       /* ASKED */
     struct request *next;    /* in its bucket */
     uint64_t charged;        /* of port->counters.bytes */
+    uint64_t held;           /* of site->bytes */
     uint8_t *message;        /* COMING, ASKED; owned, but while COMING the link writes there */
     uint32_t message_length;
 };
@@ -125,7 +126,7 @@ static void drop_message(struct request *request)
 {
     struct tf_port *const port = request->line->port;
     if (request->site != NULL)
-        leave_site(port, request->site, request->message_length);
+        leave_site(port, request->site, request->held);
     request->site = NULL;
     free(request->message);
     request->message = NULL;
@@ -187,6 +188,18 @@ void tf_port_answer(struct tf_port *port, struct tf_port_request **request, enum
     *request = NULL;
     (void)port;
     answer(mine, status, bytes, length <= UINT32_MAX ? (uint32_t)length : UINT32_MAX);
+}
+
+bool tf_port_charge(struct tf_port *port, struct tf_port_request *request, size_t bytes)
+{
+    struct request *const mine = (struct request *)request;
+    if (!fits(port->counters.bytes, bytes, port->config.bytes_max) ||
+        !fits(mine->site->bytes, bytes, port->config.site_bytes_max))
+        return false;
+    charge(mine, mine->charged + bytes);
+    mine->held += bytes;
+    mine->site->bytes += bytes;
+    return true;
 }
 
 /* ---- what comes from a worker ---- */
@@ -260,7 +273,8 @@ static void on_end(void *context, uint64_t id, uint32_t kind, uint8_t *bytes, ui
         return;
     }
     site->requests++;
-    site->bytes += request->message_length;
+    request->held = request->message_length;
+    site->bytes += request->held;
     request->site = site;
     request->state = ASKED;
     port->counters.requests++;

@@ -44,7 +44,7 @@ struct tf_port_config {
     uint32_t requests_max;    /* under way, of all workers */
     uint32_t site_requests_max;
     uint64_t bytes_max;       /* of messages under way and answers not yet sent, of all workers */
-    uint64_t site_bytes_max;  /* of messages under way of one site */
+    uint64_t site_bytes_max;  /* of messages under way of one site, and what the service charges for */
     uint32_t message_max;     /* either way; at most TF_SERVICE_MESSAGE_BYTES */
     void *context;
     void (*on_request)(void *context, struct tf_port_request *request);
@@ -68,6 +68,9 @@ bool tf_port_pump(struct tf_port *port);
 /* Takes `bytes` (from malloc; NULL for none). The request is gone. Sent with the next pump. */
 void tf_port_answer(struct tf_port *port, struct tf_port_request **request, enum tf_service_status status,
                     uint8_t *bytes, size_t length);
+/* Counts `bytes` more against the request's site and all, until it is answered; false: they are too many, and are not
+ * counted. */
+bool tf_port_charge(struct tf_port *port, struct tf_port_request *request, size_t bytes);
 void tf_port_counters(const struct tf_port *port, struct tf_port_counters *ret_counters);
 
 #endif

@@ -68,6 +68,20 @@
     X(site_call_bytes,      268435456, 65536, 68719476736, "bytes",   "what the calls of one site hold in one worker") \
     X(calls,                     8192, 1,         32768,  "entries",  "calls of one worker")                      \
     X(call_bytes,          1073741824, 65536, 1099511627776, "bytes", "what the calls of one worker hold")        \
+    /* outbound HTTP and DNS */                                                                                   \
+    X(outbound_requests,           32, 0,          1000,  "entries",  "outbound HTTP requests of one request")    \
+    X(outbound_body_bytes,   16777216, 0,      33554432,  "bytes",    "body of an outbound request, and of its response when decoded") \
+    X(outbound_headers,           200, 0,          2000,  "entries",  "header lines of an outbound request, and of its response") \
+    X(outbound_header_bytes,    65536, 0,       1048576,  "bytes",    "header names and values of the same")      \
+    X(outbound_redirects,          10, 0,            50,  "entries",  "redirects that an outbound request follows") \
+    X(outbound_connect_ms,       3000, 10,        60000,  "ms",       "making one outbound connection, TLS included") \
+    X(outbound_ms,              30000, 10,      3600000,  "ms",       "one outbound request, redirects included") \
+    X(outbound_concurrency,      4096, 2,         32768,  "entries",  "outbound requests and queries of all sites at once") \
+    X(outbound_site_concurrency,  256, 1,         32768,  "entries",  "outbound requests and queries of one site at once") \
+    X(outbound_memory_bytes, 1073741824, 67108864, 1099511627776, "bytes", "messages, bodies and answers that the outbound service holds") \
+    X(outbound_site_memory_bytes, 268435456, 67108864, 1099511627776, "bytes", "messages of one site that it holds") \
+    X(dns_queries,                 32, 0,          1000,  "entries",  "DNS queries of one request")               \
+    X(dns_ms,                    2000, 10,        60000,  "ms",       "one try of one resolver")                  \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
     X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "linear memories in one worker, running or warm") \

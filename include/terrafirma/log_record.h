@@ -58,6 +58,23 @@ enum tf_log_outcome {
     X(functions, 0, "functions that are loaded")                                                                       \
     X(slots_reserved, 0, "slots that there are")                                                                       \
     X(slots_bound, 0, "slots that belong to a function")                                                               \
+    X(parked, 0, "guests that wait for a service or a time")                                                           \
+    X(calls, 0, "calls of services that are under way, or whose answers are kept")                                     \
+    X(call_bytes, 0, "what these hold")                                                                                \
+    X(calls_started, 1, "calls of services")                                                                           \
+    X(calls_refused, 1, "calls of services beyond a limit")                                                            \
+    X(calls_failed, 1, "calls that a service did not answer, or had no room for")                                      \
+    X(outbound_ok, 1, "HTTP requests and DNS queries of functions that were answered")                                 \
+    X(outbound_malformed, 1, "of them those with a malformed URL, header or query")                                    \
+    X(outbound_forbidden, 1, "those that the rules forbid")                                                            \
+    X(outbound_resolve, 1, "those whose name did not resolve")                                                         \
+    X(outbound_connect, 1, "those that got no connection")                                                             \
+    X(outbound_tls, 1, "those that failed in TLS")                                                                     \
+    X(outbound_timeout, 1, "those that took too long")                                                                 \
+    X(outbound_too_large, 1, "those whose response was too large")                                                     \
+    X(outbound_protocol, 1, "those whose response was none, or was cut off")                                           \
+    X(outbound_redirects, 1, "those that were redirected too often, or to where nothing may lead")                     \
+    X(outbound_internal, 1, "those that failed for want of memory and the like")                                       \
     X(slots_running, 0, "slots in which a guest runs, waits or is preempted")                                          \
     X(guests_started, 1, "guests that were started")                                                                   \
     X(guests_trapped, 1, "guests that trapped")                                                                        \

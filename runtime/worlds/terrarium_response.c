@@ -13,7 +13,7 @@
  * guest: half a response is worse than an honest failure.
  */
 #include "runtime/worlds/http.h"
-#include "runtime/worlds/terrarium.h"
+#include "runtime/worlds/terrarium_outbound.h"
 
 #include <string.h>
 
@@ -40,7 +40,8 @@ size_t tf_terrarium_arena_bytes(const struct tf_limits *limits)
     /* Each of the three grows by doubling up to its limit, and what it leaves behind is smaller than twice that. */
     return 3 * ((size_t)limits->response_body_bytes + 2 * (size_t)limits->response_header_bytes +
                 (size_t)limits->response_headers * sizeof(struct tf_header)) +
-           HEADER_TEXT_INITIAL + HEADER_LINES_INITIAL * sizeof(struct tf_header) + TF_HOST_PAGE_BYTES;
+           HEADER_TEXT_INITIAL + HEADER_LINES_INITIAL * sizeof(struct tf_header) + TF_HOST_PAGE_BYTES +
+           tf_terrarium_outbound_arena_bytes(limits);
 }
 
 uint32_t tf_terrarium_resp_set_response_code(void *header, uint32_t handle, uint32_t code)

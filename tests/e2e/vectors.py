@@ -55,6 +55,10 @@ VECTORS = [
     # 6, 8: time, log, randomness, and the outside world that is not there
     Vector("vector06", answer=b"in order", log="a message from the guest"),
     Vector("vector08", answer=b"no address"),
+    # the outside world, where there is none: what the calls of outbound HTTP and DNS answer then
+    Vector("outbound", method=POST, body=b"get http://example.com/\npoll http://example.com/\nip example.com\n"
+           b"wait 2 http://example.com/", answer=b"failed\npolled -1\nfailed\n0 of 2\n",
+           log="GET http://example.com/: not sent"),
     # 9: the edges of what is allowed; beyond them, below
     Vector("edge", answer=b"fine\n", fields=[("content-type", "text/plain"), ("x-odd", "z")]),
     Vector("wild", "?0", answer=b"survived\n"),

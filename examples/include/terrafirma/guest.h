@@ -76,6 +76,36 @@ int64_t TF_IMPORT(hostcall_time_now)(uint32_t *nanoseconds);
 /* From the kernel's generator. */
 uint64_t TF_IMPORT(hostcall_rng_next_u64)(void);
 
+/*
+ * Requests to other servers: make one, set headers and body, send it, which ends it. -1: malformed, too many, or it
+ * failed (the function's log says why); a status such as 404 is no failure. Of a response of these the getters below
+ * read, as those of the request do above; a handle's headers and body may be read as often as wanted.
+ */
+typedef int32_t pending_t;
+request_t TF_IMPORT(hostcall_req_create)(const char *method, size_t method_len, const char *url, size_t url_len);
+enum value_status TF_IMPORT(hostcall_req_set_header)(request_t request, const char *name, size_t name_len,
+                                                     const struct string_slice *values, size_t count);
+enum value_status TF_IMPORT(hostcall_req_set_body)(request_t request, const void *body, size_t len);
+response_t TF_IMPORT(hostcall_req_send)(request_t request);
+uint16_t TF_IMPORT(hostcall_resp_get_response_code)(response_t response);
+void TF_IMPORT(hostcall_resp_get_headers)(struct string_slice **names, size_t *count, response_t response);
+void TF_IMPORT(hostcall_resp_get_header)(struct string_slice **values, size_t *count, response_t response,
+                                         const char *name, size_t name_len);
+void TF_IMPORT(hostcall_resp_get_body)(uint8_t **ptr, size_t *len, response_t response);
+
+/* Several at once: send_async returns at once; wait, poll (-2: not yet) and select (the first of several, whose handle
+ * goes to *done) give the response, or -1, and end the pending handle. */
+pending_t TF_IMPORT(hostcall_req_send_async)(request_t request);
+response_t TF_IMPORT(hostcall_pending_req_wait)(pending_t pending);
+response_t TF_IMPORT(hostcall_pending_req_poll)(pending_t pending);
+response_t TF_IMPORT(hostcall_pending_req_select)(const pending_t *pending, size_t count, pending_t *done);
+
+/* A DNS query in wire format, and its answer; and the addresses of a name, each 4 or 16 bytes. False, and null: it
+ * failed. */
+bool TF_IMPORT(hostcall_dns_query_raw)(uint8_t **ptr, size_t *len, const uint8_t *query, size_t query_len);
+bool TF_IMPORT(hostcall_dns_query_ip)(struct string_slice **addresses, size_t *count, const char *name,
+                                      size_t name_len, bool ipv6);
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* Announces the allocator to the host: first thing in `run`. */

@@ -1,0 +1,28 @@
+/*
+ * DNS messages as bytes (RFC 1035): whether a query is one that a function may ask, and whether what came back is well
+ * formed and answers it. Pure; any thread.
+ */
+#ifndef TF_SERVICES_DNS_MESSAGE_H
+#define TF_SERVICES_DNS_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A name of 255 bytes on the wire, as text. */
+#define TF_DNS_NAME_BYTES 256u
+
+struct tf_dns_question {
+    char name[TF_DNS_NAME_BYTES]; /* lower case, without a final dot; "" is the root. Bytes no host name has are '?' */
+    uint16_t type;
+};
+
+/* One question of class IN, no zone transfer, nothing else but perhaps an EDNS record; no compressed name. */
+bool tf_dns_is_query(const uint8_t *bytes, size_t length, struct tf_dns_question *ret_question);
+/* Whole records within the bytes, and the query's question (whose id does not count). */
+bool tf_dns_is_response(const uint8_t *bytes, size_t length, const uint8_t *query, size_t query_length);
+/* The message's id. */
+uint16_t tf_dns_id(const uint8_t *bytes);
+void tf_dns_set_id(uint8_t *bytes, uint16_t id);
+
+#endif

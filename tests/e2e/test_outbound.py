@@ -1,0 +1,588 @@
+"""What functions get from the world outside, and what they do not get: HTTP through the outbound service, DNS, parked
+guests, and the rules on where connections may lead."""
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import e2e
+import upstream
+
+GUEST = os.path.join(e2e.BUILD, "tests", "guests", "outbound.wasm")
+
+
+def guest():
+    with open(GUEST, "rb") as stream:
+        return stream.read()
+
+
+class Outbound(e2e.Case):
+    """A server whose functions may reach loopback, where the test does not say otherwise."""
+    rules = ("allow _default 127.0.0.0/8:*", "allow _default [::1]:*")
+    table = {}
+    limits = {}
+    workers = 1
+    sites = ("_default",)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.upstream = upstream.Upstream()
+        cls.names = upstream.Names(cls.table)
+        config = "outbound:\n  resolvers: 127.0.0.1:%d\n" % cls.resolver_port()
+        config += cls.more_config()
+        if cls.rules:
+            config += "  rules:\n" + "".join("    - %s\n" % json.dumps(rule) for rule in cls.rules)
+        cls.config = config
+        super().setUpClass()
+        for site in cls.sites:
+            cls.server.wait_for("/o.wasm", host="localhost" if site == "_default" else site)
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.upstream.close()
+        cls.names.close()
+
+    @classmethod
+    def more_config(cls):
+        return ""
+
+    @classmethod
+    def resolver_port(cls):
+        return cls.names.port
+
+    @classmethod
+    def prepare(cls, server):
+        for site in cls.sites:
+            server.put("o.wasm", guest(), site=site)
+
+    def do(self, *lines, **arguments):
+        body = "\n".join(lines).encode()
+        response = self.server.ask("/o.wasm", method="POST", body=body, **arguments)
+        self.assertEqual(response.status, 200, response)
+        return response.body.decode("latin-1")
+
+    def failure(self, line):
+        """That it failed, and what the function's log says of it."""
+        url = " %s: " % line.split(" ", 1)[1].split("?")[0]
+
+        def told():
+            return [said for said in self.log_lines() if url in said]
+        before = len(told())
+        self.assertEqual(self.do(line), "failed\n", line)
+        return self.server.until(lambda: told()[before:], "the log tells of %s" % line, 20)[0]
+
+    def log_lines(self):
+        return [line for line in self.server.log_text().split("\n") if " outbound: " in line]
+
+
+class Http(Outbound):
+    table = {"two.test": [["127.0.0.1", "::1"]], "dead-first.test": [["127.0.0.2", "127.0.0.1"]]}
+    limits = {"outbound_ms": 1500, "outbound_connect_ms": 500, "outbound_body_bytes": 2 << 20, "wall_ms": 8000,
+              "response_body_bytes": 4 << 20}
+
+    def test_get(self):
+        self.assertEqual(self.do("get " + self.upstream.url("/ok")),
+                         "200 4 fine\nContent-Length: 4\nX-Two: a\nX-Two: b\n")
+
+    def test_an_error_is_a_response(self):
+        self.assertTrue(self.do("get " + self.upstream.url("/no/such")).startswith("404 7 missing\n"))
+
+    def test_what_is_sent(self):
+        answer = self.do("with X-Mine one", "with Host other.example", "with Cookie a=b",
+                         "with Transfer-Encoding chunked",
+                         "with Content-Length 77", "with Connection x-mine", "with X-Empty ",
+                         "post " + self.upstream.url("/echo") + " some text")
+        method, headers, body = json.loads(answer.split(" ", 2)[2].split("\n")[0])
+        fields = {name.lower(): value for name, value in headers}
+        self.assertEqual((method, body), ("POST", "some text"))
+        self.assertEqual(fields["x-mine"], "one")
+        self.assertEqual(fields["host"], "other.example")
+        self.assertEqual(fields["cookie"], "a=b")
+        self.assertEqual(fields["content-length"], "9")
+        self.assertEqual(fields["x-empty"], "")
+        self.assertEqual(fields["user-agent"], "terrafirma")
+        self.assertNotIn("transfer-encoding", fields)
+        self.assertNotIn("content-type", fields)
+        self.assertNotIn("expect", fields)
+        self.assertEqual(len([name for name, _ in headers if name.lower() == "content-length"]), 1)
+        self.assertNotIn("x-mine", fields["connection"])
+
+    def test_no_body_where_there_is_none(self):
+        answer = self.do("get " + self.upstream.url("/echo"))
+        fields = {name.lower() for name, _ in json.loads(answer.split(" ", 2)[2].split("\n")[0])[1]}
+        self.assertFalse(fields & {"content-length", "transfer-encoding", "content-type"})
+        self.assertTrue(self.do("head " + self.upstream.url("/ok")).startswith("200 0 \n"))
+
+    def test_own_agent(self):
+        answer = self.do("with User-Agent mine/1", "get " + self.upstream.url("/echo"))
+        self.assertIn('"mine/1"', answer)
+        self.assertNotIn("terrafirma", answer)
+
+    def test_bodies(self):
+        for kb in (1, 5, 900):
+            answer = self.do("get " + self.upstream.url("/size?kb=%d" % kb))
+            self.assertEqual(answer[:answer.index("\nContent-Length")],
+                             "200 %d %s" % (kb * 1000, "".join(chr(i % 251) for i in range(1000)) * kb))
+        text = "".join(chr(33 + i % 90) for i in range(1500000))
+        answer = self.do("post " + self.upstream.url("/echo") + " " + text)
+        self.assertEqual(json.loads(answer.split(" ", 2)[2].split("\n")[0])[2], text)
+        self.assertEqual(self.do("post " + self.upstream.url("/echo") + " " + "x" * (3 << 20))[:8], "no-body ")
+
+    def test_gzip(self):
+        answer = self.do("get " + self.upstream.url("/gzip"))
+        self.assertTrue(answer.startswith("200 9000 unpacked unpacked"), answer[:100])
+        self.assertNotIn("ncoding", answer)
+        raw = self.do("with Accept-Encoding gzip", "get " + self.upstream.url("/gzip"))
+        self.assertIn("Content-Encoding: gzip", raw)
+
+    def test_names(self):
+        self.assertTrue(self.do("get " + self.upstream.url("/ok", "two.test")).startswith("200 4 fine"))
+        self.assertEqual(dict(self.upstream.seen[-1][2])["Host"], "two.test:%d" % self.upstream.port)
+        # Nothing listens at its first address.
+        self.assertTrue(self.do("get " + self.upstream.url("/ok", "dead-first.test")).startswith("200 4 fine"))
+        self.assertIn("resolve: ", self.failure("get " + self.upstream.url("/ok", "nobody.test")))
+
+    def test_redirects(self):
+        for status, method, kept in ((301, "GET", ""), (302, "GET", ""), (303, "GET", ""), (307, "POST", "text"),
+                                     (308, "POST", "text")):
+            answer = self.do("with Authorization secret",
+                             "post " + self.upstream.url("/redirect?status=%d&to=/echo" % status) + " text")
+            seen = json.loads(answer.split(" ", 2)[2].split("\n")[0])
+            self.assertEqual((seen[0], seen[2]), (method, kept), status)
+            self.assertIn(["Authorization", "secret"], seen[1])
+        # To another host: what belongs to the first one stays there.
+        answer = self.do("with Authorization secret", "with Cookie a=b", "with Host h.example", "with X-Plain yes",
+                         "get " + self.upstream.url("/redirect?to=" + self.upstream.url("/echo", "two.test")))
+        fields = {name.lower(): value for name, value in json.loads(answer.split(" ", 2)[2].split("\n")[0])[1]}
+        self.assertEqual(fields["x-plain"], "yes")
+        self.assertEqual(fields["host"], "two.test:%d" % self.upstream.port)
+        self.assertFalse(set(fields) & {"authorization", "cookie"})
+        self.assertIn("redirects: too many", self.failure("get " + self.upstream.url("/loop")))
+        for target in ("file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:1/", "dict://127.0.0.1/",
+                       "http://user:password@127.0.0.1/"):
+            self.assertIn("redirects: ", self.failure("get " + self.upstream.url("/redirect?to=" + target)))
+
+    def test_bad_upstreams(self):
+        for path, cause in (("badgzip", "protocol"), ("lying", "protocol"), ("reset", "protocol"),
+                            ("garbage", "protocol"), ("old", "protocol"), ("endless", "too large"),
+                            ("huge", "too large"), ("heads", "too large"), ("bomb", "too large"),
+                            ("silent", "timeout"), ("drip", "timeout")):
+            self.assertIn(": %s: " % cause, self.failure("get " + self.upstream.url("/" + path)), path)
+        # What goes on after the length it gave is not looked at.
+        self.assertTrue(self.do("get " + self.upstream.url("/liar")).startswith("200 4 much\n"))
+        # Interim responses, chunks, and header lines that would make a guest's library stumble.
+        self.assertEqual(self.do("get " + self.upstream.url("/split")), "200 6 abcdef\nX-Late: yes\n")
+
+    def test_nobody_there(self):
+        self.assertIn(": connect: ", self.failure("get http://127.0.0.1:%d/" % e2e.free_port()))
+        with socket.socket() as dead: # accepts no connection once its queue is full
+            dead.bind(("127.0.0.1", 0))
+            dead.listen(0)
+            held = []
+            for _ in range(4):
+                client = socket.socket()
+                client.setblocking(False)
+                client.connect_ex(dead.getsockname())
+                held.append(client)
+            self.assertIn(": timeout: ", self.failure("get http://127.0.0.1:%d/" % dead.getsockname()[1]))
+            for client in held:
+                client.close()
+
+    def test_many_at_once(self):
+        self.upstream.most = 0
+        for how in ("wait", "select"):
+            self.assertEqual(self.do("%s 10 %s" % (how, self.upstream.url("/slow?ms=300"))), "10 of 10\n")
+        self.assertEqual(self.upstream.most, 10)
+        self.assertEqual(self.do("poll " + self.upstream.url("/slow?ms=50")), "polled 200\n")
+        mixed = self.do("select 3 " + self.upstream.url("/reset"), "get " + self.upstream.url("/ok"))
+        self.assertTrue(mixed.startswith("0 of 3\n200 4 fine"), mixed)
+
+    def test_left_alone(self):
+        """Requests that nobody waits for end with the request that made them."""
+        self.assertEqual(self.do("leave 5 " + self.upstream.url("/drip")), "left\n")
+        self.server.until(lambda: self.upstream.now == 0, "the upstream is left alone", 20)
+
+    def test_client_gone(self):
+        with e2e.Connection(self.server.port) as connection:
+            body = "get " + self.upstream.url("/drip")
+            connection.send("POST /o.wasm HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+                            % (len(body), body))
+            self.server.until(lambda: self.upstream.now == 1, "the request is made", 20)
+        self.server.until(lambda: self.upstream.now == 0, "it is dropped with its client", 20)
+
+    def test_misuse(self):
+        self.assertEqual(self.do("handles " + self.upstream.url("/ok")), "fine\n")
+
+    def test_count(self):
+        lines = ["get " + self.upstream.url("/ok")] * 40
+        self.assertEqual(self.do(*lines).count("200 4 fine"), 32)
+
+    def test_counters(self):
+        self.do("get " + self.upstream.url("/ok"))
+        self.failure("get " + self.upstream.url("/reset"))
+        self.failure("get http://10.0.0.1/")
+
+        def told():
+            said = subprocess.run([e2e.PROGRAM, "status", "--root", self.server.root, "--cache", self.server.cache],
+                                  capture_output=True, text=True, timeout=60, check=False).stdout
+            return " ok" in said and " protocol" in said and " forbidden" in said and said
+        self.server.until(told, "status tells of it", 20)
+
+
+class Wall(Outbound):
+    limits = {"wall_ms": 700, "outbound_ms": 30000, "cpu_ms": 300}
+
+    def test_wall_time_runs_while_parked(self):
+        for line in ("get " + self.upstream.url("/silent"), "wait 3 " + self.upstream.url("/silent")):
+            response = self.server.ask("/o.wasm", method="POST", body=line.encode())
+            self.assertEqual(response.status, 504)
+        self.server.until(lambda: self.upstream.now in (0, 4), "the upstream may notice", 20)
+
+    def test_polling_costs_cpu_time(self):
+        response = self.server.ask("/o.wasm", method="POST", body=("poll " + self.upstream.url("/silent")).encode())
+        self.assertEqual(response.status, 504)
+
+
+class Processes(Outbound):
+    workers = 2
+    limits = {"wall_ms": 20000}
+
+    def services(self):
+        found = []
+        for pid in e2e.descendants(self.server.process.pid):
+            try:
+                with open("/proc/%d/cmdline" % pid, "rb") as stream:
+                    if b"_service" in stream.read().split(b"\0"):
+                        found.append(pid)
+            except OSError:
+                continue
+        return found
+
+    def test_a_dead_service_comes_back(self):
+        self.assertTrue(self.do("get " + self.upstream.url("/ok")).startswith("200"))
+        answers = []
+        asking = threading.Thread(
+            target=lambda: answers.append(self.do("get " + self.upstream.url("/slow?ms=15000"))))
+        asking.start()
+        self.server.until(lambda: self.upstream.now == 1, "the request is made", 20)
+        [pid] = self.services()
+        os.kill(pid, signal.SIGKILL)
+        asking.join(15)
+        self.assertEqual(answers, ["failed\n"]) # long before the upstream would have answered
+        self.server.until(lambda: self.do("get " + self.upstream.url("/ok")).startswith("200"), "it is back", 20)
+
+    def test_a_dead_worker_leaves_nothing_behind(self):
+        def ask():
+            try:
+                self.do("get " + self.upstream.url("/drip"))
+            except (ConnectionError, OSError, AssertionError):
+                pass
+        self.server.until(lambda: self.upstream.now == 0, "it is quiet", 30)
+        asking = threading.Thread(target=ask)
+        asking.start()
+        self.server.until(lambda: self.upstream.now == 1, "the request is made", 20)
+        for pid in self.server.worker_pids():
+            os.kill(pid, signal.SIGKILL)
+        self.server.until(lambda: self.upstream.now == 0, "its request is dropped", 20)
+        asking.join(20)
+        self.server.until(lambda: self.server.ask("/o.wasm", method="POST", body=b"").status == 200, "it serves", 20)
+        self.assertTrue(self.do("get " + self.upstream.url("/ok")).startswith("200"))
+
+    def test_the_service_is_confined(self):
+        [pid] = self.services()
+        with open("/proc/%d/status" % pid, encoding="utf-8") as stream:
+            status = stream.read()
+        self.assertIn("Seccomp:\t2", status)
+        self.assertIn("NoNewPrivs:\t1", status)
+
+
+@unittest.skipUnless(shutil.which("openssl"), "needs openssl to make certificates")
+class Tls(Outbound):
+    table = {"good.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]}
+
+    @classmethod
+    def more_config(cls):
+        cls.folder = tempfile.mkdtemp(prefix="tf-e2e-tls-")
+        contexts = {}
+        for name in ("good", "stranger"):
+            path = os.path.join(cls.folder, name)
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-days", "2", "-subj", "/CN=good.test", "-addext", "subjectAltName=DNS:good.test",
+                            "-keyout", path + ".key", "-out", path + ".pem"], check=True, capture_output=True)
+            contexts[name] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            contexts[name].load_cert_chain(path + ".pem", path + ".key")
+        cls.good = upstream.Upstream(context=contexts["good"])
+        cls.stranger = upstream.Upstream(context=contexts["stranger"])
+        return "  ca_file: %s/good.pem\n" % cls.folder
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.good.close()
+        cls.stranger.close()
+        shutil.rmtree(cls.folder)
+
+    def test_certificates(self):
+        self.assertTrue(self.do("get " + self.good.url("/ok", "good.test")).startswith("200 4 fine"))
+        self.assertIn(": tls: ", self.failure("get " + self.good.url("/ok", "other.test")))
+        self.assertIn(": tls: ", self.failure("get " + self.good.url("/ok")))
+        self.assertIn(": tls: ", self.failure("get " + self.stranger.url("/ok", "good.test")))
+        self.assertIn("away from https", self.failure(
+            "get " + self.good.url("/redirect?to=" + self.upstream.url("/ok", "good.test"), "good.test")))
+
+
+class Dns(Outbound):
+    table = {"both.test": [["127.0.0.1", "192.0.2.7", "2001:db8::1"]], "four.test": [["192.0.2.9"]],
+             "secret.test": [["192.0.2.1"]]}
+    rules = ("deny _default secret.test", "deny _default *.secret.test")
+
+    def test_addresses(self):
+        self.assertEqual(self.do("ip both.test"), "found 7f000001 c0000207\n")
+        self.assertEqual(self.do("ip6 both.test"), "found 20010db8000000000000000000000001\n")
+        self.assertEqual(self.do("ip Four.Test."), "found c0000209\n")
+        self.assertEqual(self.do("ip6 four.test"), "found\n") # there, without such an address
+        for name in ("nobody.test", "", ".", "a..test", "a b", "-" * 64 + ".test", "a." * 126 + "test", "secret.test",
+                     "sub.secret.test", "SECRET.test."):
+            self.assertEqual(self.do("ip " + name), "failed\n", name)
+
+    @staticmethod
+    def query(name, kind=1, number=0x1234, flags=0x0100, count=1, behind=b"", of_class=1):
+        wire = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+        head = struct.pack(">HHHHHH", number, flags, count, 0, 0, 0)
+        return head + wire + struct.pack(">HH", kind, of_class) + behind
+
+    def raw(self, query):
+        return self.do("raw " + query.hex()).strip()
+
+    def test_raw(self):
+        before = len(self.names.ids)
+        answers = [bytes.fromhex(self.raw(self.query("four.test"))) for _ in range(4)]
+        for answer in answers:
+            self.assertEqual(answer[:2], b"\x12\x34")
+            self.assertEqual(answer[-4:], socket.inet_aton("192.0.2.9"))
+        ids = self.names.ids[before:]
+        self.assertEqual(len(ids), 4)
+        self.assertGreater(len(set(ids)), 1) # one of 65,536 each: not what the function said
+        self.assertEqual(bytes.fromhex(self.raw(self.query("nobody.test")))[3] & 15, 3) # NXDOMAIN is an answer
+
+    def test_raw_refusals(self):
+        good = self.query("four.test")
+        for bad in (b"", good[:11], good[:-1], good + b"x", self.query("four.test", flags=0x8100),
+                    self.query("four.test", flags=0x2800), self.query("four.test", count=2),
+                    self.query("four.test", 252),
+                    self.query("four.test", of_class=3), self.query("secret.test"), self.query("a.secret.test"),
+                    good[:12] + b"\xc0\x0c" + good[-4:], good[:12] + b"\x40" + good[13:]):
+            self.assertEqual(self.raw(bad), "failed", bad)
+
+
+class Lies(Outbound):
+    """A resolver that answers badly."""
+    limits = {"wall_ms": 20000, "dns_ms": 200}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.names.answer = cls.lie # the thread looks it up each time
+
+    @classmethod
+    def lie(cls, query):
+        question = query[12:]
+        name = query[13:13 + query[12]].decode()
+        good = query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question + b"\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1"
+        return {"short": good[:20], "cut": good[:-2], "long": good + b"x",
+                "many": good[:6] + b"\xff\xff" + good[8:],
+                "question": query[:2] + b"\x81\x80\0\1\0\0\0\0\0\0\1x\0\0\1\0\1",
+                "loop": good[:-16] + bytes([0xc0, len(good) - 16]) + good[-14:]}.get(name, good)
+
+    def test_answers_that_are_none(self):
+        for name in ("short", "cut", "long", "many", "question", "loop"):
+            answer = self.do("raw " + Dns.query(name + ".test").hex())
+            self.assertEqual(answer, "failed\n", name)
+        self.assertNotEqual(self.do("raw " + Dns.query("fine.test").hex()), "failed\n")
+
+
+class Refused(Outbound):
+    """Without a rule nothing on this machine or its networks is reached, however it is spelled."""
+    rules = ()
+    limits = {"wall_ms": 20000}
+    table = {"loop.test": [["127.0.0.1"]], "loop6.test": [["::1"]], "private.test": [["10.1.2.3"]],
+             "mapped.test": [["::ffff:127.0.0.1"]], "meta.test": [["169.254.169.254"]],
+             "mixed.test": [["127.0.0.1", "::1"]], "zero.test": [["0.0.0.0"]]}
+
+    TARGETS = [
+        # what it is
+        "127.0.0.1", "127.0.0.2", "127.255.255.254", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255",
+        "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.100.100.200", "192.0.0.192", "198.18.0.1", "198.51.100.1",
+        "203.0.113.1", "192.0.2.1", "192.88.99.1", "224.0.0.1", "239.255.255.250", "255.255.255.255", "240.0.0.1",
+        # how else it may be written
+        "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001", "127.1", "127.0.1", "0",
+        "0x7f.1", "127.0.0.1.", "127.0.0.01", "%31%32%37.0.0.1", "127.0.0.1%2f", "127%E3%80%820%E3%80%820%E3%80%821",
+        "xn--127001", "127.0.0.1%00.example.com", "127.0.0.1\\\\@example.com",
+        # IPv6, and IPv4 inside it
+        "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[0:0:0:0:0:0:0:1]", "[fe80::1]",
+        "[fe80::1%25eth0]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::7f00:1]", "[2001::1]", "[2001:db8::1]", "[2001:2::1]", "[100::1]", "[fec0::1]", "[5f00::1]",
+        "[3fff::1]",
+        # names
+        "localhost", "localhost.", "LOCALHOST", "loop.test", "loop6.test", "private.test", "mapped.test", "meta.test",
+        "mixed.test", "zero.test", "loop.test.",
+        # somebody else before the @
+        "example.com@127.0.0.1", "example.com:80@127.0.0.1", "user:password@127.0.0.1", "127.0.0.1#@example.com",
+        "127.0.0.1?@example.com",
+    ]
+
+    def test_targets(self):
+        self.assertGreater(len(self.TARGETS), 40)
+        seen = len(self.upstream.seen)
+        urls = ["%s://%s/" % (scheme, target) for target in self.TARGETS for scheme in ("http", "https")]
+        urls += ["http://%s:%d/ok" % (target, self.upstream.port)
+                 for target in ("127.0.0.1", "loop.test", "[::1]", "127.1", "localhost")]
+        for at in range(0, len(urls), 30):
+            lines = ["get " + url for url in urls[at:at + 30]]
+            self.assertEqual(self.do(*lines), "failed\n" * len(lines), lines)
+        self.server.until(lambda: any(":%d/ok" % self.upstream.port in line for line in self.log_lines()[-3:]),
+                          "the log tells of all", 20)
+        for line in self.log_lines():
+            self.assertRegex(line, ": (forbidden|malformed|resolve): ")
+        self.assertEqual(len(self.upstream.seen), seen)
+
+    def test_ports_and_schemes(self):
+        for url in ("http://93.184.215.14:22/", "http://93.184.215.14:8080/", "https://93.184.215.14:6379/",
+                    "http://93.184.215.14:0/", "http://93.184.215.14:65536/", "http://93.184.215.14:-1/",
+                    "http://93.184.215.14:443x/"):
+            self.assertRegex(self.failure("get " + url), "forbidden|malformed")
+        for url in ("file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:70/", "dict://127.0.0.1:11211/",
+                    "ldap://127.0.0.1/", "http:/127.0.0.1", "http:///127.0.0.1", "//127.0.0.1/", "127.0.0.1", "http://",
+                    "http://?x", "http://#x", "http://@/", "javascript:x"):
+            self.assertEqual(self.do("get " + url), "failed\n", url)
+
+
+class Redirected(Outbound):
+    """One port of loopback is allowed: nothing that it redirects to opens another."""
+    table = {"loop.test": [["127.0.0.1"]], "flip.test": [["127.0.0.1"], ["127.0.0.1"]]}
+    inner = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.inner = upstream.Upstream()
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.inner.close()
+
+    @classmethod
+    def more_config(cls):
+        cls.rules = ("allow _default 127.0.0.1/32:%d" % cls.upstream.port,)
+        return ""
+
+    def test_redirects_inside(self):
+        self.assertTrue(self.do("get " + self.upstream.url("/ok")).startswith("200"))
+        for target in (self.inner.url("/ok"), self.inner.url("/ok", "loop.test"), self.inner.url("/ok", "[::1]"),
+                       "http://127.0.0.1/", "http://169.254.169.254/latest/meta-data/",
+                       "//127.0.0.1:%d/" % self.inner.port,
+                       "http://2130706433:%d/ok" % self.inner.port, "https://127.0.0.1:%d/" % self.inner.port,
+                       "http://0x7f.1:%d/ok" % self.inner.port):
+            for status in (301, 302, 303, 307, 308):
+                self.failure("get " + self.upstream.url("/redirect?status=%d&to=%s" % (status, target)))
+        self.assertEqual(self.inner.seen, [])
+
+
+class Rebinding(Outbound):
+    """A name whose address changes between two looks. The first is one that is allowed, and dead; the second is not."""
+    table = {"flip.test": [["127.0.0.9"], ["127.0.0.1"]], "both.test": [["127.0.0.1", "127.0.0.9"]]}
+    limits = {"outbound_connect_ms": 300}
+
+    @classmethod
+    def more_config(cls):
+        cls.rules = ("allow _default 127.0.0.9:%d" % cls.upstream.port,)
+        return ""
+
+    def test_flip(self):
+        seen = len(self.upstream.seen)
+        self.assertIn(": connect: ", self.failure("get " + self.upstream.url("/ok", "flip.test")))
+        for _ in range(3):
+            self.assertIn(": forbidden: ", self.failure("get " + self.upstream.url("/ok", "flip.test")))
+        # Of several addresses those that are forbidden are not tried, even when the others are dead.
+        self.assertIn(": connect: ", self.failure("get " + self.upstream.url("/ok", "both.test")))
+        self.assertEqual(len(self.upstream.seen), seen)
+
+
+class Rules(Outbound):
+    """By site, by name, by method."""
+    table = {"api.test": [["127.0.0.1"]], "www.api.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]}
+    rules = ("deny * www.api.test", "allow a.example 127.0.0.1:* GET,HEAD", "allow b.example api.test:*")
+    sites = ("a.example", "b.example")
+
+    def test_rules(self):
+        ok = self.upstream.url("/ok", "api.test")
+        self.assertTrue(self.do("get " + ok, host="a.example").startswith("200"))
+        self.assertEqual(self.do("post " + ok + " x", host="a.example"), "failed\n")
+        self.assertEqual(self.do("get " + self.upstream.url("/ok", "www.api.test"), host="a.example"), "failed\n")
+        self.assertEqual(self.do("ip www.api.test", host="a.example"), "failed\n")
+        # A name does not lead inside, whatever its rule says.
+        self.assertEqual(self.do("get " + ok, host="b.example"), "failed\n")
+
+
+class Off(Outbound):
+    @classmethod
+    def more_config(cls):
+        return "  enabled: no\n"
+
+    def test_off(self):
+        self.assertEqual(self.do("get " + self.upstream.url("/ok")), "failed\n")
+        self.assertEqual(self.do("ip a.test"), "failed\n")
+
+
+@unittest.skipUnless(shutil.which("knotd") or os.path.exists("/usr/sbin/knotd"), "needs knot")
+class RealResolver(Outbound):
+    """A DNS server that somebody else wrote."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="tf-e2e-knot-")
+        port = e2e.free_port()
+        with open(cls.folder + "/test.zone", "w", encoding="ascii") as stream:
+            stream.write("$ORIGIN test.\n$TTL 60\n@ SOA ns admin 1 60 60 60 60\n@ NS ns\nns A 127.0.0.1\n"
+                         "real A 127.0.0.1\nreal AAAA ::1\nalias CNAME real\nbig TXT %s\n"
+                         % " ".join('"%s"' % (c * 200) for c in "abcdefghij" * 2))
+        with open(cls.folder + "/knot.conf", "w", encoding="ascii") as stream:
+            stream.write("server:\n  rundir: %s\n  listen: 127.0.0.1@%d\n  udp-workers: 1\n  tcp-workers: 1\n"
+                         "  background-workers: 1\ndatabase:\n  storage: %s\nzone:\n  - domain: test\n    storage: %s\n"
+                         "    file: test.zone\n" % (cls.folder, port, cls.folder, cls.folder))
+        cls.knot = subprocess.Popen(["/usr/sbin/knotd", "-c", cls.folder + "/knot.conf"], stdout=subprocess.DEVNULL,
+                                    stderr=subprocess.DEVNULL)
+        cls.port = port
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.knot.terminate()
+        cls.knot.wait(30)
+        shutil.rmtree(cls.folder, ignore_errors=True)
+
+    @classmethod
+    def resolver_port(cls):
+        return cls.port
+
+    def test_it(self):
+        self.server.until(lambda: self.do("ip real.test") == "found 7f000001\n", "knot answers", 30)
+        self.assertEqual(self.do("ip6 alias.test"), "found 00000000000000000000000000000001\n")
+        self.assertTrue(self.do("get " + self.upstream.url("/ok", "alias.test")).startswith("200"))
+        big = bytes.fromhex(self.do("raw " + Dns.query("big.test", 16).hex()).strip())
+        self.assertGreater(len(big), 4000) # by TCP
+
+
+if __name__ == "__main__":
+    unittest.main()
