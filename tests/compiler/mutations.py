@@ -75,6 +75,8 @@ MUTATIONS = [
      "reads_nothing"),
     ("writable compilers", "sandbox", [("compiler/sandbox.c", "\"--remount-ro\",\n        \"/\", ", "")], SANDBOX,
      "writes_nothing"),
+    ("descriptors get in", "sandbox", [("compiler/sandbox.c",
+      "syscall(SYS_close_range, (unsigned)count, ~0u, 0) == 0;", "count > 0;")], SANDBOX, "sees_no_other"),
     ("no limit on processes", "sandbox", [("compiler/child.c", "RLIMIT_NPROC, &processes", "RLIMIT_CORE, &processes")],
      SANDBOX, "limits_hold"),
     ("no limit on memory", "sandbox", [("compiler/sandbox.c", "set_limit(RLIMIT_AS, ", "set_limit(RLIMIT_CORE, ")],
