@@ -34,9 +34,12 @@ static void print_built(const char *file, const struct tf_built *built, const st
     printf("  object     %llu bytes\n", (unsigned long long)built->object_bytes);
     printf("  image      %llu bytes\n", (unsigned long long)built->image_bytes);
     printf("  toolchain  %s\n", tf_compiler_identity(compiler));
+    printf("  tier       %s%s\n", tf_tier_name(built->tier),
+           built->is_over_budget ? ": an optimised build is over its limits (limits.build_…)" : "");
     printf("  from       %s\n", built->from_index   ? "the cache: the source is unchanged"
                                 : built->from_cache ? "the cache: the module is known under other names"
                                                     : "a new build");
+    printf("  CPU time   %.1f ms\n", ms(built->cpu_ns));
     printf("  time       %.1f ms", ms(built->total_ns));
     const char *separator = ": ";
     for (int i = 0; i < TF_STAGE_COUNT && !built->from_index; i++) {
@@ -88,7 +91,9 @@ const struct tf_command tf_command_build = {
     .synopsis = "FILE.wasm [--cache DIR] [--config FILE]",
     .summary = "compile one function through the cache, and say what came of it",
     .details = "Prints key, sizes and the time of each stage. A module that is refused is named with the import, the\n"
-               "limit or the byte that is to blame, and the exit status is 1.\n",
+               "limit or the byte that is to blame, and the exit status is 1. What is built is the optimised tier, or\n"
+               "the fast one where the module cannot be optimised within the limits of a build;\n"
+               "--set toolchain.tiers=fast builds that at once.\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

@@ -68,6 +68,7 @@ static bool print_artifact(struct tf_cache *cache, const char *key, struct tf_er
     print_rows(manifest->rows);
     printf("  profile    %s%s\n", manifest->flags & TF_ABI_STRICT ? "strict" : "fast",
            manifest->flags & TF_ABI_START_SNAPSHOT ? "; start runs once a worker" : "; start runs in every request");
+    printf("  tier       %s\n", tf_tier_name(manifest->flags & TF_ABI_FAST_TIER ? TF_TIER_FAST : TF_TIER_OPTIMISED));
     printf("  built for  ABI %u, x86-64-v%u\n", manifest->abi_version, manifest->cpu_level);
     printf("  built by   %s\n", manifest->toolchain);
     tf_cache_entry_dispose(&entry);

@@ -234,7 +234,8 @@ static int run_file(struct run *run, struct tf_error *error)
     if (result == TF_OK)
         result = tf_tools_open(&run->config, &tools, error);
     if (result == TF_OK)
-        result = tf_build_through_cache(tools.compiler, tools.cache, source.bytes, source.length, &built, error);
+        result = tf_build_wish(tools.compiler, tools.cache, source.bytes, source.length, TF_WISH_FIRST, NULL, &built,
+                               error);
     if (result == TF_OK)
         result = run_key(run, tools.cache, built.key, error);
     tf_buffer_dispose(&source);

@@ -81,11 +81,17 @@ static void print_function(const json_t *function)
 {
     const json_t *error = json_object_get(function, "error");
     const char *built_at = text_of(function, "built_at");
-    printf("%-9s %-12s %-20.19s ", text_of(function, "state"), text_of(function, "version"), built_at);
+    printf("%-9s %-9s %-12s %-20.19s ", text_of(function, "state"), text_of(function, "tier"),
+           text_of(function, "version"), built_at);
     tf_status_print_text(text_of(function, "site"));
     putchar('/');
     tf_status_print_text(text_of(function, "path"));
     putchar('\n');
+    if (json_is_string(json_object_get(function, "tier_note"))) {
+        printf("          ");
+        tf_status_print_text(text_of(function, "tier_note"));
+        putchar('\n');
+    }
     if (json_is_object(error)) {
         printf("          %s: ", text_of(error, "code"));
         tf_status_print_text(text_of(error, "text"));
@@ -111,7 +117,7 @@ static void print_root(const json_t *report, const json_t *metrics, const json_t
         printf("pid %ld\n", builder);
     else
         printf("not running\n");
-    printf("%-9s %-12s %-20s %s\n", "STATE", "VERSION", "BUILT AT (UTC)", "FUNCTION");
+    printf("%-9s %-9s %-12s %-20s %s\n", "STATE", "TIER", "VERSION", "BUILT AT (UTC)", "FUNCTION");
     for (size_t i = 0; i < count && sorted != NULL; i++)
         sorted[i] = json_array_get(functions, i);
     if (sorted != NULL)
@@ -271,6 +277,8 @@ const struct tf_command tf_command_status = {
     .details = "States: live (serves the version shown), building (its first build runs), refused (no version was\n"
                "ever good: the module is not served here), failed (no version was ever good: the build broke).\n"
                "An error below a live function tells why its newest upload is not what serves.\n"
+               "Tiers: fast (quickly compiled; a line below says whether an optimised build follows, or why not),\n"
+               "optimised.\n"
                "Then, for each site: requests, CPU and queue time of one, traps; crashed workers and functions in\n"
                "quarantine. Works while the server runs and after.\n",
     .options = options,

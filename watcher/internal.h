@@ -60,18 +60,28 @@ void tf_json_string(struct tf_buffer *json, const char *text);
 /* Printable form for a log line, cut to the size. Returns ret_text. */
 const char *tf_printable(const char *text, char *ret_text, size_t size);
 
-/* ---- jobs and builder threads (queue.c) ---- */
+/* ---- jobs and builder threads (queue.c, ring.c) ---- */
 
 struct tf_item;
 
+enum tf_lane {
+    TF_LANE_BUILD,    /* what makes a version live */
+    TF_LANE_OPTIMISE, /* what makes a live version faster: one at a time, behind all others */
+    TF_LANE_COUNT
+};
+
 struct tf_job {
+    enum tf_lane lane;
     const struct tf_site_queue *site; /* an identity while it runs: the site itself may be gone by then */
     struct tf_job *next_running;
     struct tf_job *next;
     struct tf_item *item;  /* the loop's; NULL once the function is gone */
     char *path;            /* from the root; owned */
     char build_id[TF_BUILD_ID_BYTES];
+    bool is_large;         /* lasts, by the size of its file */
     bool is_running;
+    char source_sha256[TF_HASH_HEX_BYTES]; /* OPTIMISE: the only source that counts */
+    int cancel_fd;         /* OPTIMISE: an eventfd, owned; else -1 */
     /* The outcome, valid once the job is done. */
     int result;
     struct tf_error error;
@@ -79,10 +89,11 @@ struct tf_job {
     struct tf_stable_read read;
 };
 
-/* Jobs of one site that wait. Members are the pool's, guarded by its lock. */
+/* Jobs of one site and lane that wait. Members are the pool's, guarded by its lock. */
 struct tf_site_queue {
     struct tf_job *first, *last;
     struct tf_site_queue *next_ready, *previous_ready; /* ring of sites that have jobs */
+    uint64_t spent_ns, spent_at_ns; /* CPU time of a leaking hour, as of when */
 };
 
 struct tf_pool;
@@ -102,14 +113,28 @@ void tf_pool_destroy(struct tf_pool **pool, uint32_t wait_ms);
 /* Readable when tf_pool_done has something. */
 int tf_pool_done_fd(const struct tf_pool *pool);
 struct tf_cache *tf_pool_cache(const struct tf_pool *pool);
-/* Sites take turns; within one, jobs run in the order they came. Once there are two sites, one gets all threads but one
- * at most. The job is the pool's until tf_pool_done. */
+/* Sites take turns; within one, jobs run in the order they came. One thread more than `jobs` is kept for small jobs of
+ * a site that has none running, and large ones never take the last thread. The job is the pool's until tf_pool_done. */
 void tf_pool_push(struct tf_pool *pool, struct tf_site_queue *site, struct tf_job *job);
-/* Takes a job back that no thread has begun (and frees it). False: it runs, and will be done. */
+/* Takes a job back that no thread has begun (and frees it). False: it runs, and will be done; one of the lane OPTIMISE
+ * soon. */
 bool tf_pool_cancel(struct tf_pool *pool, struct tf_site_queue *site, struct tf_job *job);
 /* All jobs that ended since the last call, a list; the caller frees each with tf_job_destroy. */
 struct tf_job *tf_pool_done(struct tf_pool *pool);
 void tf_job_destroy(struct tf_job **job);
+/* Puts what a build of the lane OPTIMISE used on its site's account: a site that used optimise_site_cpu_seconds in an
+ * hour waits. */
+void tf_pool_charge(struct tf_pool *pool, struct tf_site_queue *site, uint64_t cpu_ns);
+bool tf_pool_has_tier(const struct tf_pool *pool, enum tf_tier tier);
+
+/* ring.c: sites that have jobs, in the order of their turns. */
+void tf_ring_add(struct tf_site_queue **ring, struct tf_site_queue *site);
+void tf_ring_remove(struct tf_site_queue **ring, struct tf_site_queue *site);
+void tf_ring_push(struct tf_site_queue **ring, struct tf_site_queue *site, struct tf_job *job);
+/* The first job of a site, whose turn is over by that. */
+struct tf_job *tf_ring_take(struct tf_site_queue **ring, struct tf_site_queue *site);
+/* Unlinks a job that waits. */
+void tf_ring_drop(struct tf_site_queue **ring, struct tf_site_queue *site, struct tf_job *job);
 /* Opens a folder below `root_fd`, following no link in any component. -1 with errno. "" is the root. */
 int tf_open_below(int root_fd, const char *path);
 
@@ -146,7 +171,7 @@ struct tf_node { /* what a name in a folder means */
 
 struct tf_site {
     struct tf_folder *folder; /* its name is the site's */
-    struct tf_site_queue queue;
+    struct tf_site_queue queues[TF_LANE_COUNT];
     uint64_t functions, folders;
     bool said_functions, said_folders; /* that a limit is reached */
 };
@@ -183,6 +208,7 @@ struct tf_item { /* a function: a *.wasm file below a site */
     uint64_t due_ns;          /* while SETTLING */
     struct tf_item *next_settling, *previous_settling;
     struct tf_job *job;       /* while QUEUED; the pool's */
+    struct tf_job *optimising; /* of the live version; the pool's, or NULL */
     /* What the route says. */
     enum tf_route_state state;
     char key[TF_HASH_HEX_BYTES]; /* "": nothing good yet */
@@ -190,6 +216,8 @@ struct tf_item { /* a function: a *.wasm file below a site */
     char source_sha256[TF_HASH_HEX_BYTES];
     uint64_t source_bytes, build_ms;
     char built_at[32];
+    enum tf_tier tier;
+    char tier_note[256]; /* why it is fast, and whether that will change; "": nothing to say */
     struct tf_item_error *error; /* of the newest upload, or NULL */
 };
 
@@ -253,6 +281,16 @@ void tf_item_dispose(struct tf_watcher *watcher, struct tf_item *item);
 void tf_item_requeue(struct tf_watcher *watcher, struct tf_item *item, struct tf_site *from);
 void tf_items_settle(struct tf_watcher *watcher, uint64_t now_ns);
 void tf_items_done(struct tf_watcher *watcher);
+
+/* ---- optimised builds (optimise.c) ---- */
+
+/* A version went live: what of its tier? Queues an optimised build where there is one to be had. */
+void tf_optimise_consider(struct tf_watcher *watcher, struct tf_item *item, const struct tf_built *built);
+void tf_optimise_start(struct tf_watcher *watcher, struct tf_item *item);
+/* Takes it back, or ends it; `site`: in whose queue it is. */
+void tf_optimise_stop(struct tf_watcher *watcher, struct tf_item *item, struct tf_site *site);
+/* Its end: swaps the artifact in if its version is live still. */
+void tf_optimise_done(struct tf_watcher *watcher, const struct tf_job *job);
 
 /* ---- inotify (inotify.c) ---- */
 

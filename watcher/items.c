@@ -11,6 +11,8 @@
 #include "watcher/internal.h"
 
 #define TEXT_BYTES 512
+/* A file whose build lasts: some seconds even on the fast tier. */
+#define LARGE_BYTES 262144u
 
 static const char *item_text(const struct tf_item *item, char ret_text[TEXT_BYTES])
 {
@@ -74,16 +76,21 @@ static void start_settling(struct tf_watcher *watcher, struct tf_item *item, con
     item->phase = TF_PHASE_SETTLING;
 }
 
-static void start_queue(struct tf_watcher *watcher, struct tf_item *item)
+/* `bytes`: how large the file was just now. */
+static void start_queue(struct tf_watcher *watcher, struct tf_item *item, uint64_t bytes)
 {
     struct tf_job *job = tf_allocate(sizeof(*job));
     job->item = item;
+    job->cancel_fd = -1;
     job->path = tf_tree_path(&item->node, false);
+    job->is_large = bytes > LARGE_BYTES;
     tf_build_id_make(job->build_id);
+    /* Another version is coming: nobody waits for a faster old one. */
+    tf_optimise_stop(watcher, item, item->node.parent->site);
     item->job = job;
     item->was_closed = false;
     item->phase = TF_PHASE_QUEUED;
-    tf_pool_push(watcher->pool, &item->node.parent->site->queue, job);
+    tf_pool_push(watcher->pool, &item->node.parent->site->queues[TF_LANE_BUILD], job);
 }
 
 /* To IDLE from wherever it is. A running job goes on, but nobody waits for it any more. */
@@ -95,9 +102,10 @@ static void stop_item(struct tf_watcher *watcher, struct tf_item *item, struct t
         struct tf_job *job = item->job;
         item->job = NULL;
         /* At the very end the pool is gone before the tree, and with it all jobs. */
-        if (watcher->pool != NULL && !tf_pool_cancel(watcher->pool, &site->queue, job))
+        if (watcher->pool != NULL && !tf_pool_cancel(watcher->pool, &site->queues[TF_LANE_BUILD], job))
             job->item = NULL;
     }
+    tf_optimise_stop(watcher, item, site);
     item->phase = TF_PHASE_IDLE;
 }
 
@@ -178,9 +186,14 @@ static struct tf_item *create_item(struct tf_watcher *watcher, struct tf_folder 
 
 void tf_item_requeue(struct tf_watcher *watcher, struct tf_item *item, struct tf_site *from)
 {
+    bool const was_optimised = item->optimising != NULL;
+    tf_optimise_stop(watcher, item, from);
+    if (was_optimised)
+        tf_optimise_start(watcher, item);
     if (item->job != NULL) {
-        if (tf_pool_cancel(watcher->pool, &from->queue, item->job))
-            start_queue(watcher, item);
+        bool const is_large = item->job->is_large;
+        if (tf_pool_cancel(watcher->pool, &from->queues[TF_LANE_BUILD], item->job))
+            start_queue(watcher, item, is_large ? LARGE_BYTES + 1 : 0);
         else
             item->was_closed = true; /* it runs, and may miss the file at the old place */
     }
@@ -225,7 +238,7 @@ static void note_file(struct tf_watcher *watcher, struct tf_item *item, const st
         break;
     }
     if (was_closed)
-        start_queue(watcher, item);
+        start_queue(watcher, item, identity->bytes);
     else
         start_settling(watcher, item, identity);
 }
@@ -276,7 +289,7 @@ void tf_items_settle(struct tf_watcher *watcher, uint64_t now_ns)
                              tf_identity_equal(&identity, &item->seen);
         stop_settling(watcher, item);
         if (is_same) {
-            start_queue(watcher, item);
+            start_queue(watcher, item, identity.bytes);
         } else if (fd >= 0) {
             char *name = tf_copy_text(item->node.name); /* the item may go */
             tf_item_examine(watcher, folder, fd, name, false);
@@ -316,12 +329,13 @@ static void succeeded(struct tf_watcher *watcher, struct tf_item *item, const st
     item->build_ms = built->total_ns / TF_NS_PER_MS;
     watcher->status_dirty = true;
     clear_error(item);
+    tf_optimise_consider(watcher, item, built);
     if (!is_news)
         return;
     tf_time_text(item->built_at);
     char text[TEXT_BYTES];
-    tf_watcher_log("%s: live, version %.12s, %llu ms%s", item_text(item, text), item->source_sha256,
-                   (unsigned long long)item->build_ms,
+    tf_watcher_log("%s: live, version %.12s, %s tier, %llu ms%s", item_text(item, text), item->source_sha256,
+                   tf_tier_name(item->tier), (unsigned long long)item->build_ms,
                    built->from_index   ? ", unchanged source"
                    : built->from_cache ? ", known module"
                                        : "");
@@ -370,7 +384,9 @@ void tf_items_done(struct tf_watcher *watcher)
 {
     for (struct tf_job *job = tf_pool_done(watcher->pool), *next; job != NULL; job = next) {
         next = job->next;
-        if (job->item != NULL)
+        if (job->lane == TF_LANE_OPTIMISE)
+            tf_optimise_done(watcher, job);
+        else if (job->item != NULL)
             job_done(watcher, job->item, job);
         tf_job_destroy(&job);
     }

@@ -2,8 +2,8 @@
  * Builder threads and what waits for them.
  *
  * Sites take turns, so that a tenant who drops a thousand files delays another's single one by one build a thread; and
- * once there are several sites, none may use the last thread, since one build can last for minutes. A
- * job carries a path, not bytes: whatever the file holds when its turn comes is what is built, so that a newer version
+ * one thread is kept for small builds of a site that has none running, since one build can last for minutes. Beside
+ * these, one thread optimises what serves already, when nobody waits for a build. A job carries a path, not bytes: whatever the file holds when its turn comes is what is built, so that a newer version
  * never waits behind an older one of the same function.
  */
 #include <errno.h>
@@ -16,15 +16,14 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "watcher/internal.h"
 
 struct tf_pool {
     pthread_mutex_t lock;
-    pthread_cond_t work, ended;
-    struct tf_site_queue *ready; /* whose turn is next */
+    pthread_cond_t work[TF_LANE_COUNT], ended;
+    struct tf_site_queue *ready[TF_LANE_COUNT]; /* whose turn is next */
     struct tf_job *running;
-    const struct tf_site_queue *first_site; /* that ever had a job; an identity only */
-    bool has_several_sites;
     struct tf_job *done_first, *done_last;
     uint32_t threads; /* that have not ended */
     bool is_stopping, is_abandoned;
@@ -59,44 +58,49 @@ void tf_job_destroy(struct tf_job **job)
 {
     if (*job == NULL)
         return;
+    if ((*job)->cancel_fd >= 0)
+        close((*job)->cancel_fd);
     free((*job)->path);
     free(*job);
     *job = NULL;
 }
 
-/* ---- the ring of sites that have jobs; under the lock ---- */
+/* ---- whose turn it is; under the lock ---- */
 
-static void ring_add(struct tf_pool *pool, struct tf_site_queue *site)
+static bool has_running(const struct tf_pool *pool, const struct tf_site_queue *site)
 {
-    if (pool->ready == NULL) {
-        site->next_ready = site->previous_ready = site;
-        pool->ready = site;
-        return;
+    const struct tf_job *job = pool->running;
+    while (job != NULL && job->site != site)
+        job = job->next_running;
+    return job != NULL;
+}
+
+/* A site's next build. The last thread is for who has none running, and for what does not last: one site's thousand
+ * uploads, or everybody's large ones, let a small one of another site through. */
+static bool may_build(const struct tf_pool *pool, const struct tf_site_queue *site)
+{
+    uint32_t running = 0, large = 0;
+    uint32_t const most_large = pool->config.jobs > 1 ? pool->config.jobs - 1 : 1;
+    for (const struct tf_job *job = pool->running; job != NULL; job = job->next_running) {
+        running += job->lane == TF_LANE_BUILD;
+        large += job->lane == TF_LANE_BUILD && job->is_large;
     }
-    /* Behind all others: just before the one whose turn is next. */
-    site->next_ready = pool->ready;
-    site->previous_ready = pool->ready->previous_ready;
-    site->previous_ready->next_ready = site;
-    site->next_ready->previous_ready = site;
+    if (site->first->is_large && large >= most_large)
+        return false;
+    return running < pool->config.jobs || (!site->first->is_large && !has_running(pool, site));
 }
 
-static void ring_remove(struct tf_pool *pool, struct tf_site_queue *site)
+/* What a site's account says now: an hour's budget leaks away in an hour. */
+static uint64_t spent_ns(const struct tf_pool *pool, const struct tf_site_queue *site, uint64_t now_ns)
 {
-    if (pool->ready == site)
-        pool->ready = site->next_ready == site ? NULL : site->next_ready;
-    site->next_ready->previous_ready = site->previous_ready;
-    site->previous_ready->next_ready = site->next_ready;
-    site->next_ready = site->previous_ready = NULL;
+    uint64_t const rate = pool->config.limits.optimise_site_cpu_seconds; /* per hour */
+    uint64_t const leaked = (now_ns - site->spent_at_ns) / 3600 * rate;
+    return site->spent_ns > leaked ? site->spent_ns - leaked : 0;
 }
 
-static bool may_run_more(const struct tf_pool *pool, const struct tf_site_queue *site)
+static bool may_optimise(const struct tf_pool *pool, const struct tf_site_queue *site)
 {
-    if (pool->is_stopping || !pool->has_several_sites || pool->config.jobs < 2)
-        return true;
-    uint32_t running = 0;
-    for (const struct tf_job *job = pool->running; job != NULL; job = job->next_running)
-        running += job->site == site;
-    return running < pool->config.jobs - 1;
+    return spent_ns(pool, site, tf_clock_ns()) < pool->config.limits.optimise_site_cpu_seconds * TF_NS_PER_S;
 }
 
 static void forget_running(struct tf_pool *pool, const struct tf_job *job)
@@ -107,27 +111,19 @@ static void forget_running(struct tf_pool *pool, const struct tf_job *job)
     *place = job->next_running;
 }
 
-/* A job that is passed over for its site's share waits for one of the site's to end: that thread, or one it wakes. */
-static struct tf_job *take_job(struct tf_pool *pool)
+/* A job that is passed over for its site's share waits for one of the site's to end: that thread, or one it wakes. An
+ * optimised build begins only when no other waits. */
+static struct tf_job *take_job(struct tf_pool *pool, enum tf_lane lane)
 {
-    struct tf_site_queue *site = pool->ready;
-    if (site == NULL)
+    struct tf_site_queue *site = pool->ready[lane];
+    if (site == NULL || (lane == TF_LANE_OPTIMISE && pool->ready[TF_LANE_BUILD] != NULL && !pool->is_stopping))
         return NULL;
-    while (!may_run_more(pool, site)) {
+    while (!pool->is_stopping && !(lane == TF_LANE_BUILD ? may_build(pool, site) : may_optimise(pool, site))) {
         site = site->next_ready;
-        if (site == pool->ready)
+        if (site == pool->ready[lane])
             return NULL;
     }
-    struct tf_job *job = site->first;
-    site->first = job->next;
-    job->next = NULL;
-    if (site->first == NULL) {
-        site->last = NULL;
-        ring_remove(pool, site);
-    } else {
-        pool->ready = site->next_ready;
-    }
-    return job;
+    return tf_ring_take(&pool->ready[lane], site);
 }
 
 /* ---- a builder thread ---- */
@@ -155,13 +151,26 @@ static int read_source(struct tf_pool *pool, struct tf_job *job, struct tf_buffe
     return result;
 }
 
+static bool is_wanted_source(const struct tf_job *job, const struct tf_buffer *source)
+{
+    uint8_t digest[TF_HASH_BYTES];
+    char hex[TF_HASH_HEX_BYTES];
+    tf_hash_bytes(source->bytes, source->length, digest);
+    tf_hash_hex(digest, hex);
+    return strcmp(hex, job->source_sha256) == 0;
+}
+
 static void run_job(struct tf_pool *pool, struct tf_job *job)
 {
+    bool const optimises = job->lane == TF_LANE_OPTIMISE;
     struct tf_buffer source = {0};
     job->result = read_source(pool, job, &source);
+    if (job->result == TF_OK && optimises && !is_wanted_source(job, &source))
+        job->result = tf_error_set(&job->error, TF_ERR_CHANGED, "the file is another one by now");
     if (job->result == TF_OK)
-        job->result = tf_build_through_cache(pool->config.compiler, pool->config.cache, source.bytes, source.length,
-                                             &job->built, &job->error);
+        job->result = tf_build_wish(pool->config.compiler, pool->config.cache, source.bytes, source.length,
+                                    optimises ? TF_WISH_OPTIMISE : TF_WISH_FIRST, optimises ? &job->cancel_fd : NULL,
+                                    &job->built, &job->error);
     tf_buffer_dispose(&source);
 }
 
@@ -176,7 +185,8 @@ static void free_pool(struct tf_pool *pool)
     tf_cache_close(&pool->config.cache);
     free((char *)pool->config.root);
     close(pool->done_fd);
-    pthread_cond_destroy(&pool->work);
+    for (int lane = 0; lane < TF_LANE_COUNT; lane++)
+        pthread_cond_destroy(&pool->work[lane]);
     pthread_cond_destroy(&pool->ended);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
@@ -194,14 +204,26 @@ static void add_done(struct tf_pool *pool, struct tf_job *job)
     (void)written; /* fails only when the counter is full, and then it is readable already */
 }
 
-static void *builder_thread(void *context)
+/* A site over its budget has more of it after a while, though nothing happens. */
+static void wait_for_work(struct tf_pool *pool, enum tf_lane lane)
 {
-    struct tf_pool *pool = context;
+    if (lane == TF_LANE_BUILD || pool->ready[lane] == NULL) {
+        pthread_cond_wait(&pool->work[lane], &pool->lock);
+        return;
+    }
+    uint64_t const until_ns = tf_clock_ns() + TF_NS_PER_S;
+    struct timespec const until = {.tv_sec = (time_t)(until_ns / TF_NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % TF_NS_PER_S)};
+    pthread_cond_timedwait(&pool->work[lane], &pool->lock, &until);
+}
+
+static void work(struct tf_pool *pool, enum tf_lane lane)
+{
     pthread_mutex_lock(&pool->lock);
     while (!pool->is_stopping) {
-        struct tf_job *job = take_job(pool);
+        struct tf_job *job = take_job(pool, lane);
         if (job == NULL) {
-            pthread_cond_wait(&pool->work, &pool->lock);
+            wait_for_work(pool, lane);
             continue;
         }
         job->is_running = true;
@@ -211,7 +233,8 @@ static void *builder_thread(void *context)
         run_job(pool, job);
         pthread_mutex_lock(&pool->lock);
         forget_running(pool, job);
-        pthread_cond_signal(&pool->work);
+        pthread_cond_broadcast(&pool->work[TF_LANE_BUILD]);
+        pthread_cond_signal(&pool->work[TF_LANE_OPTIMISE]);
         add_done(pool, job);
     }
     bool const is_last = --pool->threads == 0 && pool->is_abandoned;
@@ -219,6 +242,17 @@ static void *builder_thread(void *context)
     pthread_mutex_unlock(&pool->lock);
     if (is_last)
         free_pool(pool);
+}
+
+static void *build_thread(void *context)
+{
+    work(context, TF_LANE_BUILD);
+    return NULL;
+}
+
+static void *optimise_thread(void *context)
+{
+    work(context, TF_LANE_OPTIMISE);
     return NULL;
 }
 
@@ -234,10 +268,10 @@ static int start_threads(struct tf_pool *pool, struct tf_error *error)
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    for (uint32_t i = 0; i < pool->config.jobs && result == TF_OK; i++) {
+    for (uint32_t i = 0; i < pool->config.jobs + 2 && result == TF_OK; i++) {
         pthread_t thread;
         pthread_mutex_lock(&pool->lock);
-        int const failure = pthread_create(&thread, &attributes, builder_thread, pool);
+        int const failure = pthread_create(&thread, &attributes, i == 0 ? optimise_thread : build_thread, pool);
         if (failure == 0) {
             pool->threads++;
         } else {
@@ -264,7 +298,8 @@ int tf_pool_create(const struct tf_pool_config *config, struct tf_pool **ret_poo
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->work, NULL);
+    for (int lane = 0; lane < TF_LANE_COUNT; lane++)
+        pthread_cond_init(&pool->work[lane], &monotonic);
     pthread_cond_init(&pool->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
     int const result = start_threads(pool, error);
@@ -278,6 +313,15 @@ int tf_pool_create(const struct tf_pool_config *config, struct tf_pool **ret_poo
     return TF_OK;
 }
 
+static void cancel_running(const struct tf_job *job)
+{
+    uint64_t const one = 1;
+    if (job->cancel_fd < 0)
+        return;
+    ssize_t const written = write(job->cancel_fd, &one, sizeof(one));
+    (void)written; /* fails only when it is readable already */
+}
+
 void tf_pool_destroy(struct tf_pool **pool_place, uint32_t wait_ms)
 {
     struct tf_pool *pool = *pool_place;
@@ -286,9 +330,13 @@ void tf_pool_destroy(struct tf_pool **pool_place, uint32_t wait_ms)
     *pool_place = NULL;
     pthread_mutex_lock(&pool->lock);
     pool->is_stopping = true;
-    pthread_cond_broadcast(&pool->work);
-    for (struct tf_job *job; (job = take_job(pool)) != NULL;)
-        tf_job_destroy(&job);
+    for (int lane = 0; lane < TF_LANE_COUNT; lane++) {
+        pthread_cond_broadcast(&pool->work[lane]);
+        for (struct tf_job *job; (job = take_job(pool, (enum tf_lane)lane)) != NULL;)
+            tf_job_destroy(&job);
+    }
+    for (const struct tf_job *job = pool->running; job != NULL; job = job->next_running)
+        cancel_running(job);
     uint64_t const until_ns = tf_clock_ns() + wait_ms * TF_NS_PER_MS;
     struct timespec const until = {.tv_sec = (time_t)(until_ns / TF_NS_PER_S),
                                    .tv_nsec = (long)(until_ns % TF_NS_PER_S)};
@@ -314,19 +362,9 @@ struct tf_cache *tf_pool_cache(const struct tf_pool *pool)
 void tf_pool_push(struct tf_pool *pool, struct tf_site_queue *site, struct tf_job *job)
 {
     pthread_mutex_lock(&pool->lock);
-    job->next = NULL;
     job->site = site;
-    if (pool->first_site == NULL)
-        pool->first_site = site;
-    pool->has_several_sites |= site != pool->first_site;
-    if (site->first == NULL) {
-        site->first = job;
-        ring_add(pool, site);
-    } else {
-        site->last->next = job;
-    }
-    site->last = job;
-    pthread_cond_signal(&pool->work);
+    tf_ring_push(&pool->ready[job->lane], site, job);
+    pthread_cond_broadcast(&pool->work[job->lane]);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -334,22 +372,28 @@ bool tf_pool_cancel(struct tf_pool *pool, struct tf_site_queue *site, struct tf_
 {
     pthread_mutex_lock(&pool->lock);
     bool const is_waiting = !job->is_running;
-    if (is_waiting) {
-        struct tf_job **place = &site->first, *before = NULL;
-        while (*place != job) {
-            before = *place;
-            place = &(*place)->next;
-        }
-        *place = job->next;
-        if (site->last == job)
-            site->last = before;
-        if (site->first == NULL)
-            ring_remove(pool, site);
-    }
+    if (is_waiting)
+        tf_ring_drop(&pool->ready[job->lane], site, job);
+    else
+        cancel_running(job);
     pthread_mutex_unlock(&pool->lock);
     if (is_waiting)
         tf_job_destroy(&job);
     return is_waiting;
+}
+
+void tf_pool_charge(struct tf_pool *pool, struct tf_site_queue *site, uint64_t cpu_ns)
+{
+    uint64_t const now_ns = tf_clock_ns();
+    pthread_mutex_lock(&pool->lock);
+    site->spent_ns = spent_ns(pool, site, now_ns) + cpu_ns;
+    site->spent_at_ns = now_ns;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+bool tf_pool_has_tier(const struct tf_pool *pool, enum tf_tier tier)
+{
+    return tf_compiler_has_tier(pool->config.compiler, tier);
 }
 
 struct tf_job *tf_pool_done(struct tf_pool *pool)

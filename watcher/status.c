@@ -60,6 +60,8 @@ static void write_item(struct tf_buffer *json, const struct tf_item *item, bool 
     tf_buffer_printf(json, ", \"source_bytes\": %llu", (unsigned long long)item->source_bytes);
     member(json, "built_at", item->built_at);
     tf_buffer_printf(json, ", \"build_ms\": %llu", (unsigned long long)item->build_ms);
+    member(json, "tier", item->source_sha256[0] != '\0' ? tf_tier_name(item->tier) : "");
+    member(json, "tier_note", item->tier_note);
     write_error(json, item->error);
     free(path);
 }

@@ -20,12 +20,26 @@ struct tf_built {
     char source_sha256[TF_HASH_HEX_BYTES];
     bool from_index;   /* unchanged source: only hashed */
     bool from_cache;   /* canonical form was known: only judged */
+    enum tf_tier tier;
+    bool is_over_budget; /* fast, and an optimised build was tried within the same budget: not worth another */
+    uint64_t cpu_ns;   /* of the compilers; also after a failure */
     uint64_t object_bytes, image_bytes, source_bytes;
     uint64_t stage_ns[TF_STAGE_COUNT];
     uint64_t total_ns;
 };
 
-/* Hash → index → compile → put. Errors: those of tf_compiler_build and tf_cache_put. Any thread. */
+enum tf_build_wish {
+    TF_WISH_BEST,     /* optimised, and fast only where that cannot be had */
+    TF_WISH_FIRST,    /* what is live soonest */
+    TF_WISH_OPTIMISE, /* optimised at the lowest priority, behind a fast artifact that serves */
+};
+
+/* Hash → index → compile → put. One tier stands in for the other that fails, but not for one that is to replace it.
+ * `cancel_fd`: as in struct tf_build_request. Errors: those of tf_compiler_build_request and tf_cache_put; of ret_built
+ * `cpu_ns` and `source_sha256` are then valid. Any thread. */
+int tf_build_wish(struct tf_compiler *compiler, struct tf_cache *cache, const uint8_t *source, size_t source_bytes,
+                  enum tf_build_wish wish, const int *cancel_fd, struct tf_built *ret_built, struct tf_error *error);
+/* As above with TF_WISH_BEST. */
 int tf_build_through_cache(struct tf_compiler *compiler, struct tf_cache *cache, const uint8_t *source,
                            size_t source_bytes, struct tf_built *ret_built, struct tf_error *error);
 
@@ -41,7 +55,7 @@ struct tf_watcher_config {
     const char *cache_folder;
     struct tf_compiler_config compiler;
     struct tf_limits limits;
-    uint32_t jobs;             /* builds at once; 0: one per core */
+    uint32_t jobs;             /* builds at once, and one for a site that has none; 0: one per core */
     uint32_t settle_ms;        /* built when closed after writing, or unchanged this long; 0: 200 */
     uint32_t rescan_s;         /* full rescan; 0: 60 */
     int state_fd;              /* memfd of struct tf_shared_state, or -1 */
@@ -59,8 +73,9 @@ int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *erro
 
 /* JSON that the builder keeps at roots/<id>/status.json, atomically replaced:
  * {"root", "generation", "updated" (RFC 3339), "functions": [{"site", "path", "state", "key", "version" (first 12 hex
- * digits of the live source's SHA-256), "build_id", "source_bytes", "built_at", "build_ms", "error": {"code", "text",
- * "at", "source_sha256"} or null}]}. `state` is that of the route; `error` tells of the newest upload even when an
+ * digits of the live source's SHA-256), "build_id", "source_bytes", "built_at", "build_ms", "tier" ("fast" or
+ * "optimised"), "tier_note" (why it is fast, and whether that will change), "error": {"code", "text", "at",
+ * "source_sha256"} or null}]}. `state` is that of the route; `error` tells of the newest upload even when an
  * older version is live. What is not known is null. A file that is never served (a link, a name that is not UTF-8) is
  * listed as refused, with the reason. */
 

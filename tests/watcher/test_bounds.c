@@ -105,8 +105,10 @@ static void sites_take_turns(void)
     fixture_start(&f);
     char gated[128];
     snprintf(gated, sizeof(gated), "gate:%s", f.gate);
+    /* One for the thread that is everybody's, and another site's for the one that is kept. */
     put(&f, "a.example/first.wasm", gated);
-    for (int i = 0; i < 4000 && builds(&f, gated) == 0; i++)
+    put(&f, "c.example/first.wasm", gated);
+    for (int i = 0; i < 4000 && builds(&f, gated) < 2; i++)
         usleep(5000);
     for (int i = 0; i < 20; i++) {
         char path[64], text[32];
@@ -161,5 +163,39 @@ static void one_thread_is_left_to_others(void)
     fixture_dispose(&f);
 }
 
-TEST_MAIN(TEST(oversized_files_are_not_read), TEST(what_is_no_plain_file_is_reported), TEST(limits_of_a_site),
+/* Large files of however many sites leave a thread to small ones. */
+static void large_builds_leave_a_thread(void)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.jobs = 2;
+    fixture_start(&f);
+    char *large = malloc(300001);
+    memset(large, 'x', 300000);
+    large[300000] = '\0';
+    int const length = snprintf(large, 300000, "gate:%s", f.gate);
+    large[length] = ' ';
+    for (int i = 0; i < 3; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "%c.example/large.wasm", 'a' + i);
+        move_in(&f, path, large);
+    }
+    put(&f, "d.example/first.wasm", "ok:first");
+    put(&f, "d.example/second.wasm", "ok:second");
+    CHECK(wait_served(&f, "d.example", "first.wasm", "ok:first"));
+    CHECK(wait_served(&f, "d.example", "second.wasm", "ok:second"));
+    CHECK(strcmp(served(&f, "c.example", "large.wasm"), "building") == 0);
+    open_gate(&f);
+    for (int i = 0; i < 3; i++) {
+        char site[16];
+        snprintf(site, sizeof(site), "%c.example", 'a' + i);
+        for (int k = 0; k < 4000 && strcmp(served(&f, site, "large.wasm"), "building") == 0; k++)
+            usleep(5000);
+        CHECK(strncmp(served(&f, site, "large.wasm"), "gate:", 5) == 0);
+    }
+    free(large);
+    fixture_dispose(&f);
+}
+
+TEST_MAIN(TEST(large_builds_leave_a_thread), TEST(oversized_files_are_not_read), TEST(what_is_no_plain_file_is_reported), TEST(limits_of_a_site),
           TEST(sites_take_turns), TEST(one_thread_is_left_to_others))
