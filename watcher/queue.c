@@ -3,8 +3,9 @@
  *
  * Sites take turns, so that a tenant who drops a thousand files delays another's single one by one build a thread; and
  * one thread is kept for small builds of a site that has none running, since one build can last for minutes. Beside
- * these, one thread optimises what serves already, when nobody waits for a build. A job carries a path, not bytes: whatever the file holds when its turn comes is what is built, so that a newer version
- * never waits behind an older one of the same function.
+ * these, one thread optimises what serves already, when nobody waits for a build. A job carries a path, not bytes:
+ * whatever the file holds when its turn comes is what is built, so that a newer version never waits behind an older one
+ * of the same function.
  */
 #include <errno.h>
 #include <fcntl.h>

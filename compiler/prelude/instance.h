@@ -27,9 +27,6 @@ static inline __attribute__((always_inline)) void tf_probe_stack(void)
 #define TF_INSTANCE_OF(memory) ((u8 *)(memory)-offsetof(w2c_m, w2c_M0))
 #define TF_BASE(memory) (TF_INSTANCE_OF(memory) + TF_ABI_MEMORY_FROM_INSTANCE)
 
-/* Unless optimised, each parameter of an inlined function is a variable in its caller's frame: an access then takes twice
- * the code and stack that it takes as a macro (below), and twice the time to compile. */
-#ifdef __OPTIMIZE__
 #define TF_DEFINE_LOAD(name, cell, wide, result, KEEP)                                                                 \
     typedef cell tf_cell_##name __attribute__((aligned(1), may_alias));                                                \
     static inline __attribute__((always_inline)) result name(const wasm_rt_memory_t *memory, u64 address)              \
@@ -44,35 +41,8 @@ static inline __attribute__((always_inline)) void tf_probe_stack(void)
     {                                                                                                                  \
         *(tf_cell_##name *)(TF_BASE(memory) + address) = (cell)value;                                                  \
     }
-#else
-#define TF_DEFINE_LOAD(name, cell, wide, result, KEEP) typedef cell tf_cell_##name __attribute__((aligned(1), may_alias));
-#define TF_DEFINE_STORE(name, cell, operand) typedef cell tf_cell_##name __attribute__((aligned(1), may_alias));
-#define TF_CELL(name, address)                                                                                         \
-    (*(volatile tf_cell_##name *)((u8 *)instance + TF_ABI_MEMORY_FROM_INSTANCE + (u64)(address)))
-#define i32_load(memory, address) ((u32)TF_CELL(i32_load, address))
-#define i64_load(memory, address) ((u64)TF_CELL(i64_load, address))
-#define f32_load(memory, address) ((f32)TF_CELL(f32_load, address))
-#define f64_load(memory, address) ((f64)TF_CELL(f64_load, address))
-#define i32_load8_s(memory, address) ((u32)(s32)TF_CELL(i32_load8_s, address))
-#define i32_load8_u(memory, address) ((u32)TF_CELL(i32_load8_u, address))
-#define i32_load16_s(memory, address) ((u32)(s32)TF_CELL(i32_load16_s, address))
-#define i32_load16_u(memory, address) ((u32)TF_CELL(i32_load16_u, address))
-#define i64_load8_s(memory, address) ((u64)(s64)TF_CELL(i64_load8_s, address))
-#define i64_load8_u(memory, address) ((u64)TF_CELL(i64_load8_u, address))
-#define i64_load16_s(memory, address) ((u64)(s64)TF_CELL(i64_load16_s, address))
-#define i64_load16_u(memory, address) ((u64)TF_CELL(i64_load16_u, address))
-#define i64_load32_s(memory, address) ((u64)(s64)TF_CELL(i64_load32_s, address))
-#define i64_load32_u(memory, address) ((u64)TF_CELL(i64_load32_u, address))
-#define i32_store(memory, address, value) ((void)(TF_CELL(i32_store, address) = (u32)(value)))
-#define i64_store(memory, address, value) ((void)(TF_CELL(i64_store, address) = (u64)(value)))
-#define f32_store(memory, address, value) ((void)(TF_CELL(f32_store, address) = (f32)(value)))
-#define f64_store(memory, address, value) ((void)(TF_CELL(f64_store, address) = (f64)(value)))
-#define i32_store8(memory, address, value) ((void)(TF_CELL(i32_store8, address) = (u8)(value)))
-#define i32_store16(memory, address, value) ((void)(TF_CELL(i32_store16, address) = (u16)(value)))
-#define i64_store8(memory, address, value) ((void)(TF_CELL(i64_store8, address) = (u8)(value)))
-#define i64_store16(memory, address, value) ((void)(TF_CELL(i64_store16, address) = (u16)(value)))
-#define i64_store32(memory, address, value) ((void)(TF_CELL(i64_store32, address) = (u32)(value)))
-#endif
+
+#ifdef __OPTIMIZE__
 TF_DEFINE_LOAD(i32_load, u32, u32, u32, TF_KEEP_INT)
 TF_DEFINE_LOAD(i64_load, u64, u64, u64, TF_KEEP_INT)
 TF_DEFINE_LOAD(f32_load, f32, f32, f32, TF_KEEP_FLOAT)
@@ -96,6 +66,44 @@ TF_DEFINE_STORE(i32_store16, u16, u32)
 TF_DEFINE_STORE(i64_store8, u8, u64)
 TF_DEFINE_STORE(i64_store16, u16, u64)
 TF_DEFINE_STORE(i64_store32, u32, u64)
+#else
+/* Unless optimised, each parameter of an inlined function is a variable in its caller's frame: an access would take
+ * twice the code and stack that it takes as a macro. Volatile, so that no load is dropped here either. */
+#define TF_DEFINE_CELL(type) typedef volatile type tf_cell_##type __attribute__((aligned(1), may_alias));
+TF_DEFINE_CELL(u8)
+TF_DEFINE_CELL(s8)
+TF_DEFINE_CELL(u16)
+TF_DEFINE_CELL(s16)
+TF_DEFINE_CELL(u32)
+TF_DEFINE_CELL(s32)
+TF_DEFINE_CELL(u64)
+TF_DEFINE_CELL(f32)
+TF_DEFINE_CELL(f64)
+#define TF_CELL(type, address) (*(tf_cell_##type *)((u8 *)instance + TF_ABI_MEMORY_FROM_INSTANCE + (u64)(address)))
+#define i32_load(memory, address) ((u32)TF_CELL(u32, address))
+#define i64_load(memory, address) ((u64)TF_CELL(u64, address))
+#define f32_load(memory, address) ((f32)TF_CELL(f32, address))
+#define f64_load(memory, address) ((f64)TF_CELL(f64, address))
+#define i32_load8_s(memory, address) ((u32)(s32)TF_CELL(s8, address))
+#define i32_load8_u(memory, address) ((u32)TF_CELL(u8, address))
+#define i32_load16_s(memory, address) ((u32)(s32)TF_CELL(s16, address))
+#define i32_load16_u(memory, address) ((u32)TF_CELL(u16, address))
+#define i64_load8_s(memory, address) ((u64)(s64)TF_CELL(s8, address))
+#define i64_load8_u(memory, address) ((u64)TF_CELL(u8, address))
+#define i64_load16_s(memory, address) ((u64)(s64)TF_CELL(s16, address))
+#define i64_load16_u(memory, address) ((u64)TF_CELL(u16, address))
+#define i64_load32_s(memory, address) ((u64)(s64)TF_CELL(s32, address))
+#define i64_load32_u(memory, address) ((u64)TF_CELL(u32, address))
+#define i32_store(memory, address, value) ((void)(TF_CELL(u32, address) = (u32)(value)))
+#define i64_store(memory, address, value) ((void)(TF_CELL(u64, address) = (u64)(value)))
+#define f32_store(memory, address, value) ((void)(TF_CELL(f32, address) = (f32)(value)))
+#define f64_store(memory, address, value) ((void)(TF_CELL(f64, address) = (f64)(value)))
+#define i32_store8(memory, address, value) ((void)(TF_CELL(u8, address) = (u8)(value)))
+#define i32_store16(memory, address, value) ((void)(TF_CELL(u16, address) = (u16)(value)))
+#define i64_store8(memory, address, value) ((void)(TF_CELL(u8, address) = (u8)(value)))
+#define i64_store16(memory, address, value) ((void)(TF_CELL(u16, address) = (u16)(value)))
+#define i64_store32(memory, address, value) ((void)(TF_CELL(u32, address) = (u32)(value)))
+#endif
 #if TF_HAS_SIMD
 #include "simd_memory.h"
 #endif

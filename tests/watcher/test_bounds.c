@@ -197,5 +197,6 @@ static void large_builds_leave_a_thread(void)
     fixture_dispose(&f);
 }
 
-TEST_MAIN(TEST(large_builds_leave_a_thread), TEST(oversized_files_are_not_read), TEST(what_is_no_plain_file_is_reported), TEST(limits_of_a_site),
+TEST_MAIN(TEST(large_builds_leave_a_thread), TEST(oversized_files_are_not_read),
+          TEST(what_is_no_plain_file_is_reported), TEST(limits_of_a_site),
           TEST(sites_take_turns), TEST(one_thread_is_left_to_others))
