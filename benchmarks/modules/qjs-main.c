@@ -7,7 +7,7 @@
 #include <string.h>
 #include <wasi/api.h>
 
-#include "quickjs.h"
+#include <quickjs.h>
 
 #define IMPORT(name) __attribute__((import_module("env"), import_name(#name))) name
 void IMPORT(hostcall_init_mm)(void *(*allocate)(size_t), void (*release)(void *));
