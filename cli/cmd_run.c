@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/run_program.h"
 #include "loader/loader.h"
 #include "runtime/runtime.h"
 #include "watcher/watcher.h"
@@ -20,6 +23,12 @@ static const struct tf_option options[] = {
     {"--path", "/P?Q", NULL, "path and query (default / and the file's name)"},
     {"--header", "'N: V'", NULL, "request header; may be repeated; Host sets the authority (default localhost)"},
     {"--data", "@FILE|TEXT", NULL, "request body: a file, @- for standard input, or the text itself"},
+    {"--command", NULL, NULL, "a WASI program by itself, no CGI: its output as it is, its exit code as this program's"},
+    {"--arg", "TEXT", NULL, "argument of a --command after its name; may be repeated"},
+    {"--env", "N=V", NULL, "variable of a WASI program; may be repeated"},
+    {"--dir", "HOST::GUEST", NULL, "folder for a WASI program to read, in memory; may be repeated"},
+    {"--scratch", "[HOST]::GUEST", NULL, "the same to write to: changes are lost; may be repeated"},
+    {"--stdin", "@FILE|TEXT", NULL, "standard input of a --command, as --data"},
     {"--body-only", NULL, NULL, "print the body, without status and headers"},
     TF_OPTION_CACHE,
     TF_OPTION_CONFIG,
@@ -34,6 +43,9 @@ struct run {
     struct tf_header headers[HEADERS_MAX];
     size_t header_count;
     bool body_only;
+    struct tf_run_program program;
+    uint64_t wake_ns; /* when a parked guest goes on */
+    int exit_status;
     struct tf_config config;
 };
 
@@ -84,13 +96,37 @@ static int set_body(struct run *run, const char *value, struct tf_error *error)
     return result;
 }
 
+/* What a WASI program gets. False: it is none of these options. */
+static bool on_program_option(struct run *run, const char *name, const char *value, int *ret_result,
+                              struct tf_error *error)
+{
+    uint64_t const bytes_max = run->config.limits.scratch_bytes;
+    *ret_result = TF_OK;
+    if (strcmp(name, "--command") == 0)
+        run->program.program.is_command = true;
+    else if (strcmp(name, "--arg") == 0)
+        *ret_result = tf_run_program_argument(&run->program, value, error);
+    else if (strcmp(name, "--env") == 0)
+        *ret_result = tf_run_program_variable(&run->program, value, error);
+    else if (strcmp(name, "--dir") == 0 || strcmp(name, "--scratch") == 0)
+        *ret_result = tf_run_program_folder(&run->program, value, name[2] == 's', bytes_max, error);
+    else if (strcmp(name, "--stdin") == 0)
+        *ret_result = set_body(run, value, error);
+    else
+        return false;
+    return true;
+}
+
 static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
 {
     struct run *run = context;
+    int result;
     if (option == NULL) {
         if (run->file != NULL)
             return tf_error_set(error, TF_ERR_USAGE, "one file at a time");
         run->file = value;
+    } else if (on_program_option(run, option->name, value, &result, error)) {
+        return result;
     } else if (strcmp(option->name, "--method") == 0) {
         run->method = value;
     } else if (strcmp(option->name, "--path") == 0) {
@@ -112,8 +148,12 @@ static int on_option(void *context, const struct tf_option *option, const char *
 /* The guest's words, on the operator's terminal: without the bytes that would command it. */
 static void on_log(void *context, struct tf_guest *guest, const char *kind, struct tf_text text)
 {
-    (void)context;
+    const struct run *run = context;
     (void)guest;
+    if (run->program.program.is_command && strcmp(kind, "stderr") == 0) {
+        fwrite(text.bytes, 1, text.length, stderr);
+        return;
+    }
     fprintf(stderr, "%s: ", kind);
     for (size_t i = 0; i < text.length; i++) {
         unsigned char const c = (unsigned char)text.bytes[i];
@@ -128,7 +168,7 @@ static void on_log(void *context, struct tf_guest *guest, const char *kind, stru
 
 static int print_response(const struct run *run, const struct tf_response *response, struct tf_error *error)
 {
-    if (!run->body_only) {
+    if (!run->body_only && !run->program.program.is_command) {
         printf("HTTP/1.1 %u\r\n", response->status);
         for (size_t i = 0; i < response->header_count; i++) {
             const struct tf_header *header = &response->headers[i];
@@ -141,17 +181,81 @@ static int print_response(const struct run *run, const struct tf_response *respo
     return fflush(stdout) == 0 ? TF_OK : tf_error_system(error, "cannot write the response");
 }
 
+/* Of a CGI program: the path up to the name that ends in ".wasm". */
+static size_t script_bytes(const char *path)
+{
+    size_t const end = strcspn(path, "?");
+    for (size_t at = 1; at < end; at++) {
+        size_t const segment = strcspn(path + at, "/?");
+        if (segment > 5 && at + segment <= end && strncmp(path + at + segment - 5, ".wasm", 5) == 0)
+            return at + segment;
+        at += segment;
+    }
+    return end;
+}
+
 static int describe_trap(const struct tf_guest *guest, const struct tf_module *module, struct tf_error *error)
 {
     int64_t const index = tf_module_function_at(module, tf_guest_trap_address(guest));
     const char *name = tf_trap_name(tf_guest_trap_kind(guest));
+    const char *detail = tf_guest_trap_detail(guest);
     if (index < 0)
-        return tf_error_set(error, TF_ERR_GUEST, "the guest trapped: %s", name);
+        return tf_error_set(error, TF_ERR_GUEST, "the guest trapped: %s%s%s", name, detail != NULL ? ": " : "",
+                            detail != NULL ? detail : "");
     return tf_error_set(error, TF_ERR_GUEST, "the guest trapped: %s, in function %lld", name, (long long)index);
 }
 
-/* Until it ends. Nothing answers a parked guest here. */
-static int run_guest(const struct run *run, struct tf_guest *guest, const struct tf_module *module,
+/* ---- waiting: there are no services, but there is time ---- */
+
+static uint64_t refuse_call(void *context, struct tf_guest *guest, enum tf_service service, uint32_t kind,
+                            const struct tf_service_part *parts, size_t part_count)
+{
+    (void)context;
+    (void)guest;
+    (void)service;
+    (void)kind;
+    (void)parts;
+    (void)part_count;
+    return 0;
+}
+
+static struct tf_service_answer no_answer(void *context, struct tf_guest *guest, uint64_t ticket)
+{
+    (void)context;
+    (void)guest;
+    (void)ticket;
+    return (struct tf_service_answer){.status = TF_SERVICE_GONE};
+}
+
+static void release_nothing(void *context, struct tf_guest *guest, uint64_t ticket)
+{
+    (void)context;
+    (void)guest;
+    (void)ticket;
+}
+
+static void note_time(void *context, struct tf_guest *guest, uint64_t until_ns)
+{
+    struct run *run = context;
+    (void)guest;
+    run->wake_ns = until_ns;
+}
+
+/* False: its time is over before it would go on. */
+static bool sleep_for(const struct run *run, struct tf_guest *guest)
+{
+    uint64_t const over_ns = tf_guest_started_ns(guest) + run->config.limits.wall_ms * TF_NS_PER_MS;
+    uint64_t const until_ns = run->wake_ns < over_ns ? run->wake_ns : over_ns;
+    struct timespec const until = {.tv_sec = (time_t)(until_ns / TF_NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % TF_NS_PER_S)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0)
+        ;
+    tf_guest_wake(guest);
+    return run->wake_ns < over_ns;
+}
+
+/* Until it ends. */
+static int run_guest(struct run *run, struct tf_guest *guest, const struct tf_module *module,
                      struct tf_error *error)
 {
     for (;;) {
@@ -159,6 +263,7 @@ static int run_guest(const struct run *run, struct tf_guest *guest, const struct
         case TF_OUTCOME_PREEMPTED:
             break;
         case TF_OUTCOME_RETURNED:
+            run->exit_status = (int)(tf_guest_exit_code(guest) & 255);
             return print_response(run, tf_guest_response(guest), error);
         case TF_OUTCOME_TRAPPED:
             return describe_trap(guest, module, error);
@@ -169,12 +274,15 @@ static int run_guest(const struct run *run, struct tf_guest *guest, const struct
             return tf_error_set(error, TF_ERR_TIMEOUT, "the guest's time is over (wall_ms = %llu)",
                                 (unsigned long long)run->config.limits.wall_ms);
         case TF_OUTCOME_PARKED:
-            return tf_error_set(error, TF_ERR_GUEST, "the guest waits for a service, and none runs here");
+            if (sleep_for(run, guest))
+                break;
+            return tf_error_set(error, TF_ERR_TIMEOUT, "the guest's time is over (wall_ms = %llu)",
+                                (unsigned long long)run->config.limits.wall_ms);
         }
     }
 }
 
-static int run_function(const struct run *run, struct tf_runtime *runtime, const struct tf_module *module,
+static int run_function(struct run *run, struct tf_runtime *runtime, const struct tf_module *module,
                         struct tf_error *error)
 {
     struct tf_function_source const source = {.abi = module->abi,
@@ -182,13 +290,16 @@ static int run_function(const struct run *run, struct tf_runtime *runtime, const
                                               .text_end = module->text_end,
                                               .image_fd = module->image_fd,
                                               .image_bytes = module->image_bytes};
+    const char *path = run->path != NULL ? run->path : run->default_path;
     struct tf_request const request = {.method = text_of(run->method != NULL ? run->method : "GET"),
-                                       .path = text_of(run->path != NULL ? run->path : run->default_path),
+                                       .path = text_of(path),
+                                       .script_bytes = script_bytes(path),
                                        .authority = text_of(run->authority != NULL ? run->authority : "localhost"),
                                        .remote_address = text_of("127.0.0.1"),
                                        .body = {(const char *)run->body.bytes, run->body.length},
                                        .headers = run->headers,
-                                       .header_count = run->header_count};
+                                       .header_count = run->header_count,
+                                       .program = &run->program.program};
     struct tf_function *function = NULL;
     struct tf_guest *guest = NULL;
     int result = tf_function_create(runtime, &source, &function, error);
@@ -207,7 +318,9 @@ static int run_key(struct run *run, struct tf_cache *cache, const char *key, str
     struct tf_module *module = NULL;
     struct tf_runtime *runtime = NULL;
     struct tf_runtime_config config = {
-        .limits = run->config.limits, .log = on_log, .slice_us = (uint32_t)run->config.slice_us};
+        .limits = run->config.limits, .log = on_log, .log_context = run, .slice_us = (uint32_t)run->config.slice_us};
+    struct tf_services const services = {run, refuse_call, no_answer, release_nothing, note_time};
+    config.services = &services;
     config.limits.slots = 1;
     int result = tf_module_load(cache, key, &module, error);
     if (result == TF_OK)
@@ -230,6 +343,7 @@ static int run_file(struct run *run, struct tf_error *error)
         run->default_path = NULL;
         return tf_error_system(error, "no memory");
     }
+    run->program.arguments[0] = text_of(run->default_path + 1);
     int result = tf_module_read(run->file, &run->config.limits, &source, error);
     if (result == TF_OK)
         result = tf_tools_open(&run->config, &tools, error);
@@ -249,17 +363,19 @@ static int run(const struct tf_command *command, int argc, char **argv)
     struct tf_error error;
     int status;
     tf_config_init(&run.config);
+    tf_run_program_argument(&run.program, "", NULL); /* a command's name; known when all options are read */
     if (tf_command_parse(command, argc, argv, &run.config, on_option, &run, &status)) {
         int result = run.file == NULL ? tf_error_set(&error, TF_ERR_USAGE, "wants a file; see terrafirma run --help")
                                       : tf_config_resolve_cache(&run.config, &error);
         if (result == TF_OK)
             result = run_file(&run, &error);
-        status = result == TF_OK ? TF_EXIT_OK : tf_fail(run.file != NULL ? run.file : "run", &error);
+        status = result == TF_OK ? run.exit_status : tf_fail(run.file != NULL ? run.file : "run", &error);
     }
     for (size_t i = 0; i < run.header_count; i++)
         free((char *)run.headers[i].name.bytes);
     free(run.default_path);
     tf_buffer_dispose(&run.body);
+    tf_run_program_dispose(&run.program);
     tf_config_dispose(&run.config);
     return status;
 }
@@ -270,7 +386,7 @@ const struct tf_command tf_command_run = {
     .summary = "answer one request with a function, without a server",
     .details = "Compiles through the cache, loads and runs as a server would, with the same limits, and prints the\n"
                "response. What the function logs goes to standard error. A trap, or a limit, is told there too, with\n"
-               "exit status 1.\n",
+               "exit status 1. With --command, a WASI program runs as one, and its exit code is this program's.\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,
