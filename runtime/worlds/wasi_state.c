@@ -142,8 +142,9 @@ void tf_wasi_returned(struct tf_guest *guest)
 {
     struct tf_wasi *const wasi = tf_guest_wasi(guest);
     const struct tf_program *const program = tf_guest_request(guest)->program;
-    struct tf_text const output =
-        wasi != NULL ? (struct tf_text){wasi->output, wasi->output_length} : (struct tf_text){"", 0};
+    struct tf_text output = {"", 0};
+    if (wasi != NULL && wasi->output != NULL)
+        output = (struct tf_text){wasi->output, wasi->output_length};
     if (program != NULL && program->is_command)
         tf_guest_terrarium(guest)->body = output;
     else

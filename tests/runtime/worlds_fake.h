@@ -12,12 +12,14 @@
 #include <stdio.h>
 
 #include "runtime/worlds/terrarium.h"
+#include "runtime/worlds/wasi.h"
 
 #define FAKE_MEMORY_BYTES (1u << 20)
 #define FAKE_MEMORY_MOST (2u << 20)
 #define FAKE_HEAP 4096u
 #define FAKE_LOG_LINES 8
 #define FAKE_CALLS 16
+#define FAKE_WAIT_MOST_NS 2000000u /* a guest that waits for longer is ended */
 
 struct tf_guest {
     struct tf_abi_header header;
