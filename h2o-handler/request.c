@@ -436,6 +436,14 @@ static size_t copy_headers(h2o_req_t *req, struct tf_header *headers)
     return count;
 }
 
+/* What every WASI program finds: a folder of its request's own, as long as there may be any memory for it. */
+static const struct tf_program *program_of(const struct tf_limits *limits)
+{
+    static const struct tf_program_folder folders[] = {{.name = "/tmp", .is_writable = true}};
+    static const struct tf_program program = {.folders = folders, .folder_count = 1};
+    return limits->scratch_bytes >= TF_HOST_PAGE_BYTES ? &program : NULL;
+}
+
 /* False when the path is too long for a guest. */
 static bool make_request(h2o_req_t *req, size_t script_bytes, bool lacks_host, struct tf_request *request)
 {
@@ -530,6 +538,7 @@ void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_
         exchange->request.tenant = &exchange->account->tenant;
     }
     bool const lacks_host = tf_server_request_lacks_host(&worker->server, req);
+    exchange->request.program = program_of(&worker->config->limits);
     if (!make_request(req, script_bytes, lacks_host, &exchange->request)) {
         tf_respond_text(req, 414, "The path is too long.");
         conclude(exchange, TF_LOG_OUTCOME_NONE, 0);

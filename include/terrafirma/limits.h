@@ -29,7 +29,7 @@
     X(function_locals,           4096, 1,         50000,  "entries",  "parameters and locals of one function")    \
     X(function_params,            255, 0,          1000,  "entries",  "parameters of one function type")          \
     X(function_results,            16, 0,          1000,  "entries",  "results of one function type")             \
-    X(function_nesting,           512, 1,         10000,  "levels",   "nested blocks in one function")            \
+    X(function_nesting,          1024, 1,         10000,  "levels",   "nested blocks in one function")            \
     X(table_entries,            65536, 1,       1000000,  "entries",  "entries of one table, now or grown")       \
     X(instance_bytes,          262144, 1024,    1048576,  "bytes",    "globals and bookkeeping of one instance")  \
     X(stack_frame_bytes,        65536, 1024,     262144,  "bytes",    "native stack frame of one function")       \

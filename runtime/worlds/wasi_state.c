@@ -146,7 +146,8 @@ void tf_wasi_returned(struct tf_guest *guest)
     if (wasi != NULL && wasi->output != NULL)
         output = (struct tf_text){wasi->output, wasi->output_length};
     if (program != NULL && program->is_command)
-        tf_guest_terrarium(guest)->body = output;
+        *tf_guest_terrarium(guest) = (struct tf_terrarium){.log_bytes = tf_guest_terrarium(guest)->log_bytes,
+                                                           .body = output};
     else
         tf_cgi_respond(guest, output);
 }

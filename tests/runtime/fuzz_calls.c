@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     guest->limits.response_body_bytes = 1u << 20;
     memcpy(guest->memory, bytes, length);
     guest->trap = TF_TRAP_NONE;
-    for (volatile int i = 0; i < CALLS_MAX && recording.at < recording.end; i++) {
+    for (volatile int i = 0; i < CALLS_MAX && recording.at < recording.end && !guest->has_exited; i++) {
         /* A trapped guest is over; but what its calls left behind is worth more calls. */
         if (setjmp(guest->on_trap) == 0)
             call(guest, &recording);
