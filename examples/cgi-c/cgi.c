@@ -36,7 +36,7 @@ int main(void)
     if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
         echo();
     } else if (strncmp(query, "bytes=", 6) == 0) {
-        fill(atol(query + 6));
+        fill(strtol(query + 6, NULL, 10));
     } else {
         fprintf(stderr, "asked for %s\n", variable("REQUEST_URI"));
         printf("Content-Type: text/plain; charset=utf-8\nSet-Cookie: language=c\nSet-Cookie: seen=1\n\n");

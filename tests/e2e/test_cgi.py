@@ -73,6 +73,11 @@ class Cgi(e2e.Case):
             if cls.programs[name] is not None:
                 server.put("cgi-%s.wasm" % name, cls.programs[name])
 
+    def setUp(self):
+        self.server.until(lambda: len(self.server.functions()) >= 8, "all functions are known")
+        for name in self.server.functions():
+            self.server.wait_for_state(name, "live")
+
     def test_a_response(self):
         response = self.server.ask("/plain.wasm")
         self.assert_status(response, 200)

@@ -1,11 +1,11 @@
 /*
  * Any sequence of host function calls, with any arguments, by a guest whose memory holds any bytes.
  *
- * A recording is: two bytes for the guest (its world, whether it has an allocator, what folders it is given), then calls:
- * a byte for the row of worlds.h; a byte a parameter that says how the value is made (small, near the memory's end, an
- * address in the recording's own bytes, or four or eight bytes as they come); then what those need. The recording is
- * also what the guest's memory begins with. Held: no call reads or writes outside of the guest's memory or the host's
- * own (the sanitizers see to it), and each returns, traps, or exits.
+ * A recording is: two bytes for the guest (its world, whether it has an allocator, what folders it is given), then
+ * calls: a byte for the row of worlds.h; a byte a parameter that says how the value is made (small, near the memory's
+ * end, an address in the recording's own bytes, or four or eight bytes as they come); then what those need. The
+ * recording is also what the guest's memory begins with. Held: no call reads or writes outside of the guest's memory or
+ * the host's own (the sanitizers see to it), and each returns, traps, or exits.
  *
  * Built with -fsanitize=fuzzer as fuzz_calls (option TF_FUZZ, clang), and with a main that replays a folder.
  */
