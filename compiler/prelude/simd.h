@@ -308,12 +308,20 @@ TF_SIMD v128 v128_f64x2_convert_low_u32x4(v128 operand)
     return (v128)(TF_AS(f64x2, wide | 0x4330000000000000ul) - 0x1.0p52);
 }
 
-/* cvttps2dq gives the least value for whatever does not fit: right below, inverted above, and NaNs are made 0 first. */
+/* cvttps2dq gives the least value for whatever does not fit. gcc works out the conversion of a constant as if it gave
+ * the greatest value above, so it may not see that it has one. */
+TF_SIMD tf_i32x4 tf_truncate(tf_f32x4 number)
+{
+    __asm__("" : "+x"(number));
+    return (tf_i32x4)__builtin_ia32_cvttps2dq(number);
+}
+
+/* The least value is right below, and inverted right above; NaNs are made 0 first. */
 TF_SIMD v128 simde_wasm_i32x4_trunc_sat_f32x4(v128 operand)
 {
     tf_f32x4 const a = (tf_f32x4)operand;
     tf_f32x4 const number = (tf_f32x4)(operand & (v128)(a == a));
-    return (v128)__builtin_ia32_cvttps2dq(number) ^ (v128)(number >= 0x1.0p31f);
+    return (v128)tf_truncate(number) ^ (v128)(number >= 0x1.0p31f);
 }
 
 /* In two halves: up to 2^31 (and the least value, 2^31 as it were, above), and what is beyond, 0 to 2^31 - 1. */
@@ -321,8 +329,8 @@ TF_SIMD v128 simde_wasm_u32x4_trunc_sat_f32x4(v128 operand)
 {
     tf_f32x4 const number = __builtin_ia32_maxps((tf_f32x4)operand, (tf_f32x4){0});
     tf_f32x4 const beyond = __builtin_ia32_maxps(number - 0x1.0p31f, (tf_f32x4){0});
-    tf_u32x4 const low = (tf_u32x4)__builtin_ia32_cvttps2dq(number);
-    tf_u32x4 const high = (tf_u32x4)__builtin_ia32_cvttps2dq(beyond) ^ (tf_u32x4)(beyond >= 0x1.0p31f);
+    tf_u32x4 const low = (tf_u32x4)tf_truncate(number);
+    tf_u32x4 const high = (tf_u32x4)tf_truncate(beyond) ^ (tf_u32x4)(beyond >= 0x1.0p31f);
     return (v128)(low + high);
 }
 

@@ -69,6 +69,22 @@ static void every_trap_is_told(void)
     traps("(call $r) ) (func $r (call $r) (call $f)", TF_TRAP_STACK_EXHAUSTED);
 }
 
+/* The C compiler must not work out a conversion of a constant in another way than the processor does. */
+static void conversions_of_constants_saturate(void)
+{
+#define LANE(sign, number, expected)                                                                                  \
+    traps("(v128.store (i32.const 0) (v128.const f32x4 " number " 0 0 0)) (if (i32.ne (i32.const " expected ")"       \
+          "(i32x4.extract_lane 0 (i32x4.trunc_sat_f32x4_" sign " (v128.load (i32.const 0))))) (then (unreachable)))", \
+          TF_TRAP_NONE)
+    LANE("s", "2147483648", "0x7fffffff");
+    LANE("s", "inf", "0x7fffffff");
+    LANE("s", "-inf", "0x80000000");
+    LANE("u", "2147483648", "0x80000000");
+    LANE("u", "4294967296", "0xffffffff");
+    LANE("u", "-1", "0");
+#undef LANE
+}
+
 /* One loop for each shape that compilers turn into memset, memcpy, memmove or strlen; all run off the end. */
 static void loops_that_become_calls_stay_inside(void)
 {
@@ -236,6 +252,7 @@ static void tables_share_the_room(void)
             "(ref.null func)) (table.set 1 (i32.const 0) (ref.null func))))", "", TF_ERR_LIMIT, "tables");
 }
 
-ROUNDS_MAIN(TEST(every_trap_is_told), TEST(loops_that_become_calls_stay_inside), TEST(memory_routines_are_exact),
+ROUNDS_MAIN(TEST(every_trap_is_told), TEST(conversions_of_constants_saturate),
+            TEST(loops_that_become_calls_stay_inside), TEST(memory_routines_are_exact),
             TEST(host_functions_get_the_header), TEST(data_lies_in_the_image),
             TEST(allocators_are_called_with_their_types), TEST(tables_share_the_room))

@@ -26,6 +26,8 @@ import subprocess
 import sys
 import tempfile
 
+import differential_vectors
+
 WABT = os.environ.get("TF_WABT_PREFIX", "/opt/terrafirma/wabt-1.0.36") + "/bin/"
 BATCH = 40
 NUMBERS = {"i32", "i64", "f32", "f64"}
@@ -126,7 +128,7 @@ def wrapper(name, params, results, number, rng):
     return ' (func $w%d (export "w%d") %s (call $hangLimitInitializer) %s)\n' % (number, number, local, body)
 
 
-def wrap(text, rng):
+def wrap(text, rng, has_vectors):
     """The generated module with logging of our own, and calls of everything."""
     lines, logged = [], []
     functions = re.findall(r"^ \(func \$(\S+)((?: \(param [^()]*(?:\([^()]*\))?[^()]*\))*)(?: \(result ([^)]*)\))?",
@@ -150,6 +152,8 @@ def wrap(text, rng):
         for _ in range(3 if kinds else 2):
             out += wrapper(name, kinds, results.split(), number, rng)
             number += 1
+    if has_vectors:
+        out += differential_vectors.functions(number, rng)
     return out + ' (func $end (export "end") %s (call $log-memory))\n)\n' % "".join(logged)
 
 
@@ -168,7 +172,7 @@ def make_lanes_canonical(text):
         if found.group(0) == ")" and open_calls.pop():
             out.append(")")
     text = "".join(out) + text[rest:]
-    return text if "$one-nan-" not in text else text[:text.rindex(")")] + ONE_NANS + ")\n"
+    return text if "$one-nan-" not in text or "(func $one-nan-" in text else text[:text.rindex(")")] + ONE_NANS + ")\n"
 
 
 def drop_exports(text, names):
@@ -189,7 +193,9 @@ class Module:
         if made.returncode != 0:
             raise Unusable("the generator fails")
         with open(self.path + ".ttf", encoding="utf-8", errors="surrogateescape") as file:
-            self.text = wrap(file.read(), rng)
+            self.text = wrap(file.read(), rng, "simd" in wanted)
+        if "simd" in wanted and rng.random() < 0.5:
+            self.text = make_lanes_canonical(self.text)
         self.passes = rng.choice([[], [], ["-O1"], ["-O3"]])
         self.assemble()
 
