@@ -41,6 +41,7 @@ static const struct tf_option options[] = {
         {"--" name "-wake-fd", "FD", NULL, "pipe that wakes the " name " service"},
     TF_SERVICE_ROWS(X)
 #undef X
+    {"--kv-page-fd", "FD", NULL, "shared page: versions of keys"},
     {"--running-fd", "FD", NULL, "shared page: what the worker runs"},
     {"--quarantine-fd", "FD", NULL, "shared page: what no worker must run"},
 };
@@ -48,7 +49,7 @@ static const struct tf_option options[] = {
 struct child {
     struct tf_config config;
     long parent, index;
-    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd;
+    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd, kv_page_fd;
     int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
     uint32_t wake_count, log_count, listen_count;
     int call_wake_fds[TF_WORKERS_MAX], link_fds[TF_WORKERS_MAX], service_wake_fd;
@@ -127,6 +128,8 @@ static int on_option(void *context, const struct tf_option *option, const char *
         child->running_fd = (int)number;
     else if (strcmp(name, "--quarantine-fd") == 0)
         child->quarantine_fd = (int)number;
+    else if (strcmp(name, "--kv-page-fd") == 0)
+        child->kv_page_fd = (int)number;
     else
         take_service_fd(child, name, (int)number);
     return TF_OK;
@@ -177,7 +180,7 @@ static int become_child(const struct child *child, struct tf_error *error)
 }
 
 static int run_child(const struct tf_command *command, int argc, char **argv,
-                     const char *(*user_of)(const struct tf_config *config),
+                     const char *(*user_of)(const struct tf_config *config, long index),
                      int (*run)(const struct child *child, struct tf_error *error))
 {
     struct child *child = calloc(1, sizeof(*child));
@@ -188,7 +191,7 @@ static int run_child(const struct tf_command *command, int argc, char **argv,
     child->state_fd = child->acks_fd = child->stop_fd = -1;
     tf_config_init(&child->config);
     if (tf_command_parse(command, argc, argv, &child->config, on_option, child, &status)) {
-        child->user = user_of(&child->config);
+        child->user = user_of(&child->config, child->index);
         int result = child->config.root == NULL || child->config.cache == NULL || child->stop_fd < 0
                          ? tf_error_set(&error, TF_ERR_USAGE, "this command is for terrafirma serve")
                          : become_child(child, &error);
@@ -221,6 +224,7 @@ static int work(const struct child *child, struct tf_error *error)
                                             .quarantine_fd = child->quarantine_fd,
                                             .slice_us = (uint32_t)child->config.slice_us};
     worker.call_wake_fd = child->call_wake_count > 0 ? child->call_wake_fds[0] : 0;
+    worker.kv_page_fd = child->kv_page_fd;
     memcpy(worker.services, child->services, sizeof(worker.services));
     return tf_worker_run(&worker, error);
 }
@@ -284,20 +288,44 @@ static int serve_others(const struct child *child, struct tf_error *error)
                                              .wake_fds = child->call_wake_fds,
                                              .worker_count = child->link_count,
                                              .wake_fd = child->service_wake_fd,
-                                             .stop_fd = child->stop_fd};
+                                             .stop_fd = child->stop_fd,
+                                             .kv_page_fd = child->kv_page_fd};
     if (child->link_count != child->call_wake_count || child->index < 0 || child->index >= TF_SERVICE_COUNT)
         return tf_error_set(error, TF_ERR_USAGE, "this command is for terrafirma serve");
     return tf_service_child_run(&service, error);
 }
 
+static const char *worker_user(const struct tf_config *config, long index)
+{
+    (void)index;
+    return tf_config_worker_user(config);
+}
+
+static const char *builder_user(const struct tf_config *config, long index)
+{
+    (void)index;
+    return tf_config_builder_user(config);
+}
+
+static const char *logs_user(const struct tf_config *config, long index)
+{
+    (void)index;
+    return tf_config_logs_user(config);
+}
+
+static const char *service_user(const struct tf_config *config, long index)
+{
+    return index == TF_SERVICE_KV ? tf_config_kv_user(config) : tf_config_outbound_user(config);
+}
+
 static int run_worker(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, tf_config_worker_user, work);
+    return run_child(command, argc, argv, worker_user, work);
 }
 
 static int run_builder(const struct tf_command *command, int argc, char **argv)
 {
-    int const status = run_child(command, argc, argv, tf_config_builder_user, build);
+    int const status = run_child(command, argc, argv, builder_user, build);
     /* A build that a stop did not wait for may still use what exit() would take down below it. */
     fflush(NULL);
     _exit(status);
@@ -305,12 +333,12 @@ static int run_builder(const struct tf_command *command, int argc, char **argv)
 
 static int run_service(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, tf_config_outbound_user, serve_others);
+    return run_child(command, argc, argv, service_user, serve_others);
 }
 
 static int run_logs(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, tf_config_logs_user, keep_logs);
+    return run_child(command, argc, argv, logs_user, keep_logs);
 }
 
 const struct tf_command tf_command_logs_child = {

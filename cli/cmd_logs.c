@@ -1,5 +1,4 @@
 /* terrafirma logs: what a function said, and how it failed. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,29 +43,6 @@ static int on_option(void *context, const struct tf_option *option, const char *
 
 /* ---- finding the file ---- */
 
-/* The id of the only root that ever logged with this cache. */
-static int only_id(const struct tf_config *config, char ret_id[TF_BUILD_ID_BYTES], struct tf_error *error)
-{
-    char *path = NULL;
-    size_t found = 0;
-    if (asprintf(&path, "%s/state", config->cache) < 0)
-        return tf_error_system(error, "no memory");
-    DIR *list = opendir(path);
-    free(path);
-    if (list == NULL)
-        return tf_error_set(error, TF_ERR_NOT_FOUND,
-                            "no server has run with the cache %s; say --cache DIR as serve did", config->cache);
-    for (const struct dirent *entry; (entry = readdir(list)) != NULL;) {
-        if (entry->d_name[0] != '.' && found++ == 0)
-            snprintf(ret_id, TF_BUILD_ID_BYTES, "%.16s", entry->d_name);
-    }
-    closedir(list);
-    if (found == 1)
-        return TF_OK;
-    return tf_error_set(error, found == 0 ? TF_ERR_NOT_FOUND : TF_ERR_USAGE,
-                        "the cache knows %zu roots; say --root DIR", found);
-}
-
 /* The path of the function's file. */
 static int find(const struct tf_config *config, const char *name, char **ret_path, struct tf_error *error)
 {
@@ -78,7 +54,7 @@ static int find(const struct tf_config *config, const char *name, char **ret_pat
     if (!tf_log_site_is_valid(site) || !tf_log_function_is_valid(function))
         return tf_error_set(error, TF_ERR_USAGE, "'%.60s' is not SITE/FUNCTION, as in _default/hello.wasm", name);
     int const result =
-        config->root != NULL ? tf_routes_root_id(config->root, id, error) : only_id(config, id, error);
+        config->root != NULL ? tf_routes_root_id(config->root, id, error) : tf_places_only_id(config, id, error);
     if (result != TF_OK)
         return result;
     char *folder = tf_places_logs_of(config, id);

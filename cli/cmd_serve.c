@@ -71,7 +71,8 @@ static void say_what_users_lack(const struct tf_config *config)
     } children[] = {{"workers", tf_config_worker_user(config)},
                     {"builder", tf_config_builder_user(config)},
                     {"log service", tf_config_logs_user(config)},
-                    {"outbound service", tf_config_outbound_user(config)}};
+                    {"outbound service", tf_config_outbound_user(config)},
+                    {"key-value service", tf_config_kv_user(config)}};
     char roots[96] = "";
     if (geteuid() != 0) {
         fprintf(stderr, "terrafirma: serve: not started as root: workers, builder and services share one user; what "
@@ -97,7 +98,8 @@ static int check_users(const struct tf_config *config, struct passwd **ret_user,
                  {"users.worker", config->users.worker},
                  {"users.builder", config->users.builder},
                  {"users.logs", config->users.logs},
-                 {"users.outbound", config->users.outbound}};
+                 {"users.outbound", config->users.outbound},
+                 {"users.kv", config->users.kv}};
     for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
         int const result = users[i].name != NULL ? check_user(users[i].key, users[i].name, error) : TF_OK;
         if (result != TF_OK)

@@ -45,6 +45,7 @@ static struct tf_key keys[] = {
     IN(users, builder, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the builder becomes; the cache is this user's"),
     IN(users, logs, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the log service becomes; the logs are this user's"),
     IN(users, outbound, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the outbound service becomes"),
+    IN(users, kv, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the key-value service becomes; the store is this user's"),
     IN(logs, log_folder, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where logs are written"),
     {.section = "logs", .name = "access_format", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.access_format),
      .initial_text = "json", .unit = "", .choices = {"json", "combined", "off"}, .what = "form of the access log"},
@@ -77,6 +78,8 @@ static struct tf_key keys[] = {
      .unit = "resolvers", .initial_text = "/etc/resolv.conf's", .check = tf_outbound_check_resolver,
      .what = "ADDRESS or ADDRESS:PORT to ask for names, at most 8"},
     IN(outbound, ca_file, TF_KEY_TEXT, 0, 0, 0, "", "the system's", "certificates of authorities that are trusted"),
+    {.section = "kv", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, kv_folder),
+     .initial_text = "see below", .what = "where functions' keys and values are kept"},
 #define X(key, first, low, high, in, words) \
     {.section = "limits", .name = #key, .kind = TF_KEY_NUMBER, .offset = offsetof(struct tf_config, limits.key), \
      .initial = first, .least = low, .most = high, .unit = in, .what = words},
@@ -145,6 +148,8 @@ void tf_config_dispose(struct tf_config *config)
     }
     free(config->outbound.ca_file);
     free(config->users.outbound);
+    free(config->users.kv);
+    free(config->kv_folder);
     free(config->root);
     free(config->cache);
     free(config->user);
@@ -416,6 +421,11 @@ const char *tf_config_logs_user(const struct tf_config *config)
 const char *tf_config_outbound_user(const struct tf_config *config)
 {
     return config->users.outbound != NULL ? config->users.outbound : config->user;
+}
+
+const char *tf_config_kv_user(const struct tf_config *config)
+{
+    return config->users.kv != NULL ? config->users.kv : config->user;
 }
 
 struct tf_outbound_config tf_config_outbound(const struct tf_config *config)

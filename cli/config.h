@@ -23,7 +23,7 @@
 
 /* Whom each kind of child becomes; NULL: `user`. */
 struct tf_config_users {
-    char *worker, *builder, *logs, *outbound;
+    char *worker, *builder, *logs, *outbound, *kv;
 };
 
 /* Of the outbound service (services/outbound.h). */
@@ -56,6 +56,7 @@ struct tf_config {
     struct tf_config_logs logs;
     struct tf_config_quarantine quarantine;
     struct tf_config_outbound outbound;
+    char *kv_folder; /* NULL: in the cache (cli/places.h) */
     char *listen[TF_CONFIG_LISTEN_MAX];
     size_t listen_count;
     uint64_t workers; /* 0: one per CPU */
@@ -115,6 +116,7 @@ const char *tf_config_worker_user(const struct tf_config *config);
 const char *tf_config_builder_user(const struct tf_config *config);
 const char *tf_config_logs_user(const struct tf_config *config);
 const char *tf_config_outbound_user(const struct tf_config *config);
+const char *tf_config_kv_user(const struct tf_config *config);
 /* What no single key's range says: that keys agree with one another. Errors: USAGE. */
 int tf_config_check(const struct tf_config *config, struct tf_error *error);
 /* Everything the log service wants but descriptors and folders. */

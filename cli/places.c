@@ -1,5 +1,6 @@
 #include "cli/places.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -50,6 +51,42 @@ int tf_places_logs(const struct tf_config *config, char **ret_path, struct tf_er
 int tf_places_state(const struct tf_config *config, char **ret_path, struct tf_error *error)
 {
     return place(config, tf_places_state_of, ret_path, error);
+}
+
+int tf_places_only_id(const struct tf_config *config, char ret_id[TF_BUILD_ID_BYTES], struct tf_error *error)
+{
+    char *path = NULL;
+    size_t found = 0;
+    if (asprintf(&path, "%s/state", config->cache) < 0)
+        return tf_error_system(error, "no memory");
+    DIR *list = opendir(path);
+    free(path);
+    if (list == NULL)
+        return tf_error_set(error, TF_ERR_NOT_FOUND,
+                            "no server has run with the cache %s; say --cache DIR as serve did", config->cache);
+    for (const struct dirent *entry; (entry = readdir(list)) != NULL;) {
+        if (entry->d_name[0] != '.' && found++ == 0)
+            snprintf(ret_id, TF_BUILD_ID_BYTES, "%.16s", entry->d_name);
+    }
+    closedir(list);
+    if (found == 1)
+        return TF_OK;
+    return tf_error_set(error, found == 0 ? TF_ERR_NOT_FOUND : TF_ERR_USAGE,
+                        "the cache knows %zu roots; say --root DIR", found);
+}
+
+int tf_places_kv(const struct tf_config *config, char **ret_path, struct tf_error *error)
+{
+    char id[TF_BUILD_ID_BYTES];
+    int const result =
+        config->root != NULL ? tf_routes_root_id(config->root, id, error) : tf_places_only_id(config, id, error);
+    if (result != TF_OK)
+        return result;
+    char *const path = config->kv_folder != NULL ? strdup(config->kv_folder) : below_cache(config, "kv", id);
+    if (path == NULL)
+        return tf_error_system(error, "no memory");
+    *ret_path = path;
+    return TF_OK;
 }
 
 /* Makes and opens a folder. No link is followed: as root, below a cache that is another user's. A folder that was there
@@ -110,28 +147,33 @@ static int make_named(const char *path, const struct passwd *owner, int *ret_fd,
     return TF_OK;
 }
 
+/* A folder of the user's, the one named or one in the cache, whose name becomes a real path where it was named. */
+static int make_for(const struct tf_config *config, const char *what, const char *user, char **named,
+                    struct tf_error *error)
+{
+    const struct passwd *const owner = geteuid() == 0 && user != NULL ? getpwnam(user) : NULL;
+    int fd = -1;
+    if (geteuid() == 0 && user != NULL && owner == NULL)
+        return tf_error_set(error, TF_ERR_USAGE, "there is no user '%.60s'", user);
+    int const result = named != NULL && *named != NULL ? make_named(*named, owner, &fd, error)
+                                                       : make_below_cache(config, what, owner, &fd, error);
+    if (fd >= 0)
+        close(fd);
+    char *const real = result == TF_OK && named != NULL && *named != NULL ? realpath(*named, NULL) : NULL;
+    if (real != NULL) {
+        free(*named);
+        *named = real;
+    }
+    return result;
+}
+
 int tf_places_make(struct tf_config *config, struct tf_error *error)
 {
-    const char *const user = geteuid() == 0 ? tf_config_logs_user(config) : NULL;
-    const struct passwd *const owner = user != NULL ? getpwnam(user) : NULL;
-    int log_fd = -1, state_fd = -1;
-    if (user != NULL && owner == NULL)
-        return tf_error_set(error, TF_ERR_USAGE, "there is no user '%.60s'", user);
-    int result = config->logs.log_folder != NULL ? make_named(config->logs.log_folder, owner, &log_fd, error)
-                                                 : make_below_cache(config, "log", owner, &log_fd, error);
+    int result = make_for(config, "log", tf_config_logs_user(config), &config->logs.log_folder, error);
     if (result == TF_OK)
-        result = make_below_cache(config, "state", owner, &state_fd, error);
-    if (log_fd >= 0)
-        close(log_fd);
-    if (state_fd >= 0)
-        close(state_fd);
-    if (result != TF_OK || config->logs.log_folder == NULL)
-        return result;
-    char *const real = realpath(config->logs.log_folder, NULL);
-    if (real != NULL) {
-        free(config->logs.log_folder);
-        config->logs.log_folder = real;
-    }
+        result = make_for(config, "state", tf_config_logs_user(config), NULL, error);
+    if (result == TF_OK)
+        result = make_for(config, "kv", tf_config_kv_user(config), &config->kv_folder, error);
     return result;
 }
 

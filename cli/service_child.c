@@ -1,9 +1,13 @@
 #include "cli/service_child.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/confine.h"
 #include "base/error.h"
+#include "cli/places.h"
+#include "services/kv.h"
 
 /* Files are read for certificates alone, from here on. */
 static int confine_outbound(void *context, struct tf_error *error)
@@ -35,10 +39,42 @@ static int run_outbound(const struct tf_service_child *child, struct tf_error *e
     return tf_outbound_run(&config, confine_outbound, (void *)(uintptr_t)child->config, error);
 }
 
+/* Nothing but the store. */
+static int confine_kv(void *context, struct tf_error *error)
+{
+    struct tf_confine_path const paths[] = {{context, true}};
+    int result = tf_confine_files(paths, 1, error);
+    if (result == TF_ERR_NOT_FOUND) {
+        fprintf(stderr, "terrafirma: key-value service: %s: what it may open is not bounded\n", error->text);
+        result = TF_OK;
+    }
+    return result == TF_OK ? tf_confine_calls(tf_kv_calls, tf_kv_call_count, error) : result;
+}
+
+static int run_kv(const struct tf_service_child *child, struct tf_error *error)
+{
+    struct tf_kv_config config = {.link_fds = child->link_fds,
+                                  .wake_fds = child->wake_fds,
+                                  .worker_count = child->worker_count,
+                                  .wake_fd = child->wake_fd,
+                                  .stop_fd = child->stop_fd,
+                                  .page_fd = child->kv_page_fd,
+                                  .limits = child->config->limits};
+    char *folder = NULL;
+    int result = tf_places_kv(child->config, &folder, error);
+    config.folder = folder;
+    umask(0077);
+    if (result == TF_OK)
+        result = tf_kv_run(&config, confine_kv, folder, error);
+    free(folder);
+    return result;
+}
+
 int tf_service_child_run(const struct tf_service_child *child, struct tf_error *error)
 {
     static int (*const runs[])(const struct tf_service_child *child, struct tf_error *error) = {
         [TF_SERVICE_OUTBOUND] = run_outbound,
+        [TF_SERVICE_KV] = run_kv,
     };
     return runs[child->service](child, error);
 }

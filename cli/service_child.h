@@ -14,6 +14,7 @@ struct tf_service_child {
     const int *link_fds, *wake_fds; /* one per worker */
     uint32_t worker_count;
     int wake_fd, stop_fd;
+    int kv_page_fd; /* of the key-value service */
 };
 
 /* Serves until it is told to stop. The process has become the service's user. Errors: as of the service. */

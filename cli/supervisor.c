@@ -75,6 +75,7 @@ static void give_worker(const struct tf_supervisor *supervisor, uint32_t index, 
         give(gift, link_options[i], supervisor->link_fds[i][index]);
         give(gift, wake_options[i], supervisor->service_wakes[i][1]);
     }
+    give(gift, "--kv-page-fd", supervisor->kv_page_read_fd);
     for (size_t i = 0; i < supervisor->config->listen_count; i++)
         give(gift, "--listen-fd", supervisor->listen_fds[i * supervisor->worker_count + index]);
 }
@@ -92,6 +93,8 @@ static void give_service(const struct tf_supervisor *supervisor, uint32_t servic
 {
     give(gift, "--stop-fd", supervisor->stop_services[0]);
     give(gift, "--service-wake-fd", supervisor->service_wakes[service][0]);
+    if (service == TF_SERVICE_KV)
+        give(gift, "--kv-page-fd", supervisor->kv_page_fd);
     for (uint32_t i = 0; i < supervisor->worker_count; i++) { /* in the order of the workers */
         give(gift, "--link-fd", supervisor->link_fds[service][i]);
         give(gift, "--call-wake-fd", supervisor->call_wake_fds[i]);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "cli/child.h"
 #include "cli/places.h"
 #include "cli/supervisor_internal.h"
+#include <terrafirma/kv.h>
 
 /* Room for what happens while the log service is away, or slow; some 15,000 requests. */
 #define LOG_RING_BYTES (4u << 20)
@@ -108,6 +110,19 @@ bool tf_supervisor_has_service(const struct tf_supervisor *supervisor, uint32_t 
     return service != TF_SERVICE_OUTBOUND || supervisor->config->outbound.is_off == 0;
 }
 
+/* The seed of hashes is this server's own; whoever chose keys for another gains nothing. */
+static int make_kv_page(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    supervisor->kv_page_fd = make_memory("kv-page", sizeof(struct tf_kv_page));
+    struct tf_kv_page *const page =
+        map(supervisor->kv_page_fd, sizeof(struct tf_kv_page), PROT_READ | PROT_WRITE);
+    bool const is_fine = page != NULL && getrandom(&page->seed, sizeof(page->seed), 0) == sizeof(page->seed);
+    if (page != NULL)
+        munmap(page, sizeof(struct tf_kv_page));
+    supervisor->kv_page_read_fd = is_fine ? open_for_reading(supervisor->kv_page_fd) : -1;
+    return supervisor->kv_page_read_fd >= 0 ? TF_OK : tf_error_system(error, "cannot make the key-value page");
+}
+
 static int make_worker_links(struct tf_supervisor *supervisor, uint32_t index, struct tf_error *error)
 {
     supervisor->call_wake_fds[index] = lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -188,6 +203,8 @@ int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
         result = make_config(supervisor, error);
     if (result == TF_OK)
         result = make_shared(supervisor, error);
+    if (result == TF_OK)
+        result = make_kv_page(supervisor, error);
     for (uint32_t i = 0; result == TF_OK && i < supervisor->worker_count; i++) {
         result = make_worker_shares(supervisor, i, error);
         if (result == TF_OK)

@@ -24,6 +24,7 @@ struct tf_call {
     uint64_t outgoing;  /* bytes of the message that wait in this process */
     uint8_t *bytes;     /* of the answer, perhaps not all there yet */
     uint32_t length;
+    struct tf_kv_entry *to_keep; /* of a read of the key-value store: what its answer is remembered by, or NULL */
 };
 
 static struct tf_call *call_of(const struct tf_calls *calls, uint64_t ticket)
@@ -108,12 +109,14 @@ static void on_end(void *context, uint64_t ticket, uint32_t kind, uint8_t *bytes
 {
     struct tf_line *const line = context;
     struct tf_call *const call = call_of(&line->worker->calls, ticket);
-    (void)bytes;
-    (void)length;
     if (call == NULL)
         return;
     if (kind == TF_SERVICE_OK)
         count_outbound(&line->worker->calls, call);
+    if (call->to_keep != NULL && kind == TF_SERVICE_OK) {
+        tf_kv_cache_keep(&line->worker->calls.kv_cache, call->to_keep, bytes, length);
+        call->to_keep = NULL;
+    }
     end_call(call, (enum tf_service_status)kind);
 }
 
@@ -216,6 +219,7 @@ static void remove_call(struct tf_call *call)
         line->is_due = calls->is_due = true;
     }
     drop_answer(call);
+    free(call->to_keep);
     uncharge(exchange, call->outgoing);
     calls->calls[call->ticket % PLACES] = NULL;
     calls->count--;
@@ -225,6 +229,29 @@ static void remove_call(struct tf_call *call)
     if (call->next != NULL)
         call->next->at = call->at;
     free(call);
+}
+
+/* A read of the key-value store whose answer is at hand is over before it began. False: the service has to be asked. */
+static bool answer_at_once(struct tf_calls *calls, struct tf_exchange *exchange, const struct tf_kv_call *kv,
+                           uint64_t *ret_ticket)
+{
+    const uint8_t *answer;
+    size_t length;
+    if (!tf_kv_cache_find(&calls->kv_cache, exchange->account->site, kv, &answer, &length) || !fits(exchange, length))
+        return false;
+    uint8_t *const bytes = malloc(length);
+    struct tf_call *const call = bytes != NULL ? add_call(exchange, TF_SERVICE_KV, 0) : NULL;
+    if (call == NULL) {
+        free(bytes);
+        return false;
+    }
+    memcpy(bytes, answer, length);
+    call->bytes = bytes;
+    call->length = (uint32_t)length;
+    call->status = TF_SERVICE_OK;
+    charge(exchange, length);
+    *ret_ticket = call->ticket;
+    return true;
 }
 
 static uint64_t submit(void *context, struct tf_guest *guest, enum tf_service service, uint32_t kind,
@@ -246,6 +273,13 @@ static uint64_t submit(void *context, struct tf_guest *guest, enum tf_service se
     bool const has_room = exchange->call_count < limits->request_calls && calls->count < limits->calls &&
                           exchange->account->calls < limits->site_calls && length <= TF_SERVICE_MESSAGE_BYTES &&
                           fits(exchange, length);
+    struct tf_kv_call kv;
+    uint64_t ticket;
+    bool const is_read = service == TF_SERVICE_KV && kind == TF_KV_GET && part_count > 1;
+    if (is_read) /* the key is a part of its own (terrafirma/kv.h) */
+        kv = (struct tf_kv_call){.key = parts[1].bytes, .key_length = parts[1].length};
+    if (has_room && is_read && answer_at_once(calls, exchange, &kv, &ticket))
+        return ticket;
     uint8_t *const message =
         has_room ? make_message(exchange->account->site, parts, part_count, (uint32_t)length) : NULL;
     struct tf_call *const call = message != NULL ? add_call(exchange, service, (uint32_t)length) : NULL;
@@ -256,6 +290,8 @@ static uint64_t submit(void *context, struct tf_guest *guest, enum tf_service se
         calls->refused++;
         return 0;
     }
+    if (is_read)
+        call->to_keep = tf_kv_cache_prepare(&calls->kv_cache, exchange->account->site, &kv);
     calls->submitted++;
     line->is_due = calls->is_due = true;
     return call->ticket;
@@ -344,6 +380,10 @@ int tf_calls_init(struct tf_worker *worker, struct tf_error *error)
     if (getrandom(&calls->serial, sizeof(calls->serial), 0) != sizeof(calls->serial))
         return tf_error_system(error, "cannot get random bytes");
     calls->serial = calls->serial >> 1 | 1;
+    int const cached = tf_kv_cache_init(&calls->kv_cache, worker->config->kv_page_fd,
+                                        worker->config->limits.kv_cache_bytes, error);
+    if (cached != 0)
+        return cached;
     for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
         const struct tf_worker_service *const service = &worker->config->services[i];
         struct tf_line *const line = &calls->lines[i];
@@ -391,6 +431,7 @@ void tf_calls_dispose(struct tf_worker *worker)
     if (calls->wake != NULL)
         h2o_socket_close(calls->wake);
     calls->wake = NULL;
+    tf_kv_cache_dispose(&calls->kv_cache);
     free(calls->calls);
     calls->calls = NULL;
 }

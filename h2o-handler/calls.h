@@ -19,6 +19,7 @@
 #include <h2o.h>
 
 #include "base/link.h"
+#include "h2o-handler/kv_cache.h"
 #include <terrafirma/outbound.h>
 #include <terrafirma/services.h>
 
@@ -38,6 +39,7 @@ struct tf_line {
 struct tf_calls {
     struct tf_services table;
     struct tf_line lines[TF_SERVICE_COUNT];
+    struct tf_kv_cache kv_cache;
     h2o_socket_t *wake;
     struct tf_call **calls; /* by the low bits of their tickets */
     uint64_t serial;

@@ -33,6 +33,7 @@ struct tf_worker_config {
     int quarantine_fd;
     int call_wake_fd;           /* eventfd by which services wake this worker; 0: no services */
     struct tf_worker_service services[TF_SERVICE_COUNT];
+    int kv_page_fd;             /* struct tf_kv_page, to read; 0: there is none */
 };
 
 /* Serves until stop_fd says stop and what was in flight is answered (bounded by limits.stop_ms). */

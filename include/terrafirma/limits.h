@@ -82,6 +82,13 @@
     X(outbound_site_memory_bytes, 268435456, 67108864, 1099511627776, "bytes", "messages of one site that it holds") \
     X(dns_queries,                 32, 0,          1000,  "entries",  "DNS queries of one request")               \
     X(dns_ms,                    2000, 10,        60000,  "ms",       "one try of one resolver")                  \
+    /* the key-value store (terrafirma/kv.h): a namespace for each site */                                        \
+    X(kv_key_bytes,               503, 1,           503,  "bytes",    "one key")                                  \
+    X(kv_value_bytes,         1048576, 0,      16777216,  "bytes",    "one value")                                \
+    X(kv_site_keys,            100000, 0,    1000000000,  "entries",  "keys of one site")                         \
+    X(kv_site_bytes,         67108864, 0, 1099511627776,  "bytes",    "keys and values of one site together")     \
+    X(kv_bytes,           17179869184, 1048576, 70368744177664, "bytes", "the store's file")                      \
+    X(kv_cache_bytes,        67108864, 0, 1099511627776,  "bytes",    "values that one worker remembers")         \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
     X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "linear memories in one worker, running or warm") \

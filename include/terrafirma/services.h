@@ -24,7 +24,8 @@
 /* clang-format off */
 /* X(ID, "name: of its process, and as `terrafirma _service NAME`") */
 #define TF_SERVICE_ROWS(X)     \
-    X(OUTBOUND, "outbound")    /* HTTP requests and DNS queries (terrafirma/outbound.h) */
+    X(OUTBOUND, "outbound")    /* HTTP requests and DNS queries (terrafirma/outbound.h) */ \
+    X(KV, "kv")                /* the key-value store (terrafirma/kv.h) */
 
 enum tf_service {
 #define X(id, name) TF_SERVICE_##id,

@@ -75,6 +75,9 @@ void tf_terrarium_give_nothing(struct tf_guest *guest, uint32_t pointer_out, uin
  * nothing. `text` is host memory that guest code cannot change. */
 void tf_terrarium_give_text(struct tf_guest *guest, uint32_t pointer_out, uint32_t length_out, struct tf_text text);
 
+/* The same for a value that is there even when it is empty: it always has an address. */
+void tf_terrarium_give_value(struct tf_guest *guest, uint32_t pointer_out, uint32_t length_out, struct tf_text value);
+
 /* Steps to the next text; false at the end. */
 typedef bool (*tf_terrarium_next_fn)(void *cursor, struct tf_text *ret_text);
 /* An array of `count` slices with a copy of each text that `next` yields (at least `count`). Empty ones get a pointer

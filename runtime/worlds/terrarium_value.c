@@ -39,6 +39,14 @@ void tf_terrarium_give_text(struct tf_guest *guest, uint32_t pointer_out, uint32
     tf_guest_write_u32(guest, length_out, (uint32_t)text.length);
 }
 
+void tf_terrarium_give_value(struct tf_guest *guest, uint32_t pointer_out, uint32_t length_out, struct tf_text value)
+{
+    tf_terrarium_give_nothing(guest, pointer_out, length_out);
+    uint32_t const address = copy_in(guest, value);
+    tf_guest_write_u32(guest, pointer_out, address);
+    tf_guest_write_u32(guest, length_out, (uint32_t)value.length);
+}
+
 /*
  * The array comes first and each slice is filled in as its text is copied, so that nothing has to be remembered on
  * the host's side from one call of the allocator to the next.

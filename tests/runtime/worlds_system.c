@@ -154,16 +154,10 @@ static void select_ends_for_each_handle(void)
     CHECK(TRAP_OF(guest, tf_terrarium_pending_req_select(guest, AT, 1, UINT32_MAX)) == TF_TRAP_HOST_CALL);
 }
 
-static void the_store_and_dns_are_empty(void)
+static void dns_is_empty(void)
 {
     struct tf_guest *const guest = fake_reset();
     memset(guest->memory + OUT, 0xee, 24);
-    CHECK(tf_terrarium_kvstore_get(guest, OUT, OUT + 4, AT, 3) == 0);
-    CHECK(fake_u32(guest, OUT) == 0 && fake_u32(guest, OUT + 4) == 0);
-    CHECK(tf_terrarium_kvstore_insert(guest, AT, 3, AT, 0) == 0);
-    CHECK(tf_terrarium_kvstore_upsert(guest, AT, 3, AT, 9) == 0);
-    CHECK(tf_terrarium_kvstore_append(guest, AT, 3, AT, 9) == 0);
-    CHECK(tf_terrarium_kvstore_remove(guest, AT, 3) == 0);
     CHECK(tf_terrarium_dns_query_raw(guest, OUT + 8, OUT + 12, AT, 12) == 0);
     CHECK(fake_u32(guest, OUT + 8) == 0 && fake_u32(guest, OUT + 12) == 0);
     CHECK(tf_terrarium_dns_query_ip(guest, OUT + 16, OUT + 20, AT, 12, 1) == 0);
@@ -188,14 +182,6 @@ static void wild_pointers_trap_though_nothing_is_behind_the_call(void)
         WILD(resp_get_header(guest, OUT, w, 1, AT, 1));
         WILD(resp_get_header(guest, OUT, OUT, 1, w, 3));
         WILD(resp_get_body(guest, OUT, w, 1));
-        WILD(kvstore_get(guest, w, OUT, AT, 1));
-        WILD(kvstore_get(guest, OUT, w, AT, 1));
-        WILD(kvstore_get(guest, OUT, OUT, AT, w));
-        WILD(kvstore_insert(guest, w, 3, AT, 1));
-        WILD(kvstore_insert(guest, AT, 1, w, 3));
-        WILD(kvstore_upsert(guest, AT, w, AT, 1));
-        WILD(kvstore_append(guest, AT, 1, AT, w));
-        WILD(kvstore_remove(guest, AT, w));
         WILD(dns_query_raw(guest, OUT, OUT, w, 3));
         WILD(dns_query_raw(guest, OUT, w, AT, 3));
         WILD(dns_query_ip(guest, OUT, OUT, AT, w, 0));
@@ -206,5 +192,5 @@ static void wild_pointers_trap_though_nothing_is_behind_the_call(void)
 TEST_MAIN(TEST(the_last_announcement_of_an_allocator_counts), TEST(diagnostics_are_logged),
           TEST(wild_diagnostics_end_the_guest), TEST(an_endless_string_is_cut_at_the_log_limit),
           TEST(random_numbers_do_not_repeat), TEST(the_time_is_now), TEST(outbound_calls_fail_as_documented),
-          TEST(select_ends_for_each_handle), TEST(the_store_and_dns_are_empty),
+          TEST(select_ends_for_each_handle), TEST(dns_is_empty),
           TEST(wild_pointers_trap_though_nothing_is_behind_the_call))

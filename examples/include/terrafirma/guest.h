@@ -106,6 +106,15 @@ bool TF_IMPORT(hostcall_dns_query_raw)(uint8_t **ptr, size_t *len, const uint8_t
 bool TF_IMPORT(hostcall_dns_query_ip)(struct string_slice **addresses, size_t *count, const char *name,
                                       size_t name_len, bool ipv6);
 
+/* What the site keeps between requests. get: true where there is a value, which may be empty. The others say whether
+ * the key was absent before, remove whether it was there: insert puts in any case, upsert only where the key is absent,
+ * append adds to what is there. They return when the change is on the disk. */
+bool TF_IMPORT(hostcall_kvstore_get)(uint8_t **ptr, size_t *len, const char *key, size_t key_len);
+bool TF_IMPORT(hostcall_kvstore_insert)(const char *key, size_t key_len, const uint8_t *value, size_t value_len);
+bool TF_IMPORT(hostcall_kvstore_upsert)(const char *key, size_t key_len, const uint8_t *value, size_t value_len);
+bool TF_IMPORT(hostcall_kvstore_append)(const char *key, size_t key_len, const uint8_t *value, size_t value_len);
+bool TF_IMPORT(hostcall_kvstore_remove)(const char *key, size_t key_len);
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* Announces the allocator to the host: first thing in `run`. */
