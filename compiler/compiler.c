@@ -290,6 +290,10 @@ int tf_compiler_create(const struct tf_compiler_config *config, struct tf_compil
         code = tf_error_set(error, TF_ERR_USAGE, "the CPU level must be 2, 3 or 4, not %u", config->cpu_level);
     if (code == 0)
         code = set_tiers(compiler, config, error);
+    if (code == 0 && config->more_flags != NULL &&
+        snprintf(compiler->job.more_flags, sizeof(compiler->job.more_flags), "%s", config->more_flags) >=
+            (int)sizeof(compiler->job.more_flags))
+        code = tf_error_set(error, TF_ERR_USAGE, "the flags of a benchmark are too long");
     if (code == 0)
         code = set_wabt_prefix(compiler, config->wabt_prefix, error);
     if (code == 0)

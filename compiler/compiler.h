@@ -43,6 +43,8 @@ struct tf_compiler_config {
      * and no server loads them. */
     bool test_world;
     uint32_t parts; /* tests only: C files of every build; 0: by size */
+    /* Benchmarks only: words that follow the optimised tier's flags, part of its keys. NULL: none. */
+    const char *more_flags;
     struct tf_limits limits;
 };
 

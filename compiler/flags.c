@@ -39,6 +39,11 @@ static const char *const gcc_optimised[] = {"-O2", "-fvect-cost-model=dynamic"};
 static const char *const clang_optimised[] = {"-O2"};
 static const char *const fast[] = {"-O0"};
 
+/* Against gcc 12's vectoriser, which makes multiplications followed by additions and subtractions in turn into fused
+ * ones in spite of -ffp-contract=off: a result of another rounding. From level 3 on there is such an instruction, and
+ * AVX-512 has one of its own, so that level 4 uses nothing of AVX-512. */
+static const char *const gcc_unfused[] = {"-mno-fma", "-mno-avx512f"};
+
 /* The errors: what a wrong import, a wrong table type or a missing prelude would show as. */
 static const char *const gcc_only[] = {
     "-fsignaling-nans",
@@ -80,8 +85,10 @@ static const char *const link_list[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-_Static_assert(COUNT(common) + COUNT(clang_only) + 10 < TF_FLAGS_MAX, "room for all flags");
-_Static_assert(COUNT(common) + COUNT(gcc_only) + 10 < TF_FLAGS_MAX, "room for all flags");
+#define MORE_MAX 16
+
+_Static_assert(COUNT(common) + COUNT(clang_only) + 12 + MORE_MAX < TF_FLAGS_MAX, "room for all flags");
+_Static_assert(COUNT(common) + COUNT(gcc_only) + 14 + MORE_MAX < TF_FLAGS_MAX, "room for all flags");
 
 static void add(struct tf_flags *flags, const char *const *list, size_t count)
 {
@@ -93,6 +100,15 @@ bool tf_flags_is_clang(const char *cc)
 {
     const char *const slash = strrchr(cc, '/');
     return strncmp(slash != NULL ? slash + 1 : cc, "clang", 5) == 0;
+}
+
+static void add_more(struct tf_flags *flags, const char *words)
+{
+    char *rest = NULL;
+    snprintf(flags->more, sizeof(flags->more), "%s", words);
+    char *word = strtok_r(flags->more, " ", &rest);
+    for (size_t i = 0; i < MORE_MAX && word != NULL; i++, word = strtok_r(NULL, " ", &rest))
+        flags->list[flags->count++] = word;
 }
 
 void tf_flags_compile(const struct tf_job *job, enum tf_tier tier, uint32_t part, struct tf_flags *flags)
@@ -118,6 +134,10 @@ void tf_flags_compile(const struct tf_job *job, enum tf_tier tier, uint32_t part
     flags->list[flags->count++] = flags->frame;
     snprintf(flags->march, sizeof(flags->march), "-march=x86-64-v%" PRIu32, job->cpu_level);
     flags->list[flags->count++] = flags->march;
+    if (!is_clang && job->cpu_level >= 3)
+        add(flags, gcc_unfused, job->cpu_level == 3 ? 1 : COUNT(gcc_unfused));
+    if (tier == TF_TIER_OPTIMISED)
+        add_more(flags, job->more_flags);
     snprintf(flags->input, sizeof(flags->input), "unit_%" PRIu32 ".c", part);
     snprintf(flags->output, sizeof(flags->output), "unit_%" PRIu32 ".o", part);
     flags->list[flags->count++] = flags->input;

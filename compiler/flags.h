@@ -7,12 +7,12 @@
 
 #include "compiler/job.h"
 
-#define TF_FLAGS_MAX 64
+#define TF_FLAGS_MAX 80
 
 struct tf_flags {
     const char *list[TF_FLAGS_MAX]; /* NULL-terminated; list[0] is the program */
     size_t count;
-    char march[32], frame[64], input[32], output[32];
+    char march[32], frame[64], input[32], output[32], more[TF_JOB_MORE_FLAGS_BYTES];
 };
 
 /* For a tier's C compiler: translates unit_<part>.c to unit_<part>.o in the working directory. Both tiers have all

@@ -34,6 +34,7 @@
 #define TF_JOB_CC_BYTES 256
 #define TF_JOB_PARTS_MAX 256u
 #define TF_JOB_PARALLEL_MAX 64u
+#define TF_JOB_MORE_FLAGS_BYTES 512
 
 enum tf_job_kind {
     TF_JOB_JUDGE,
@@ -64,6 +65,7 @@ struct tf_job {
     uint32_t is_test_world;
     uint32_t is_background; /* its limits are those of the rows optimise_… */
     char cc[TF_TIER_COUNT][TF_JOB_CC_BYTES]; /* absolute paths in the sandbox; "": there is no such tier */
+    char more_flags[TF_JOB_MORE_FLAGS_BYTES];
     struct tf_limits limits;
     struct tf_judged judged; /* BUILD */
     struct tf_job_plan plan; /* BUILD */

@@ -119,14 +119,19 @@ static inline f64 wasm_quiet(f64 x)
     return UNLIKELY(x != x) ? f64_reinterpret_i64(i64_reinterpret_f64(x) | 0x0008000000000000ul) : x;
 }
 
+#if TF_STRICT
+#define TF_ROUND(x, quiet, function) (UNLIKELY(x != x) ? quiet(x) : function(x))
+#else
+#define TF_ROUND(x, quiet, function) function(x) /* the instruction gives a quiet NaN; loops of it can be vectorised */
+#endif
 #define TF_DEFINE_ROUNDING(name)                                                                                       \
     static inline f32 wasm_##name##f(f32 x)                                                                            \
     {                                                                                                                  \
-        return UNLIKELY(x != x) ? wasm_quietf(x) : __builtin_##name##f(x);                                             \
+        return TF_ROUND(x, wasm_quietf, __builtin_##name##f);                                                          \
     }                                                                                                                  \
     static inline f64 wasm_##name(f64 x)                                                                               \
     {                                                                                                                  \
-        return UNLIKELY(x != x) ? wasm_quiet(x) : __builtin_##name(x);                                                 \
+        return TF_ROUND(x, wasm_quiet, __builtin_##name);                                                              \
     }
 TF_DEFINE_ROUNDING(floor)
 TF_DEFINE_ROUNDING(ceil)
@@ -156,15 +161,15 @@ static inline f64 copysign(f64 x, f64 sign)
                                (i64_reinterpret_f64(sign) & 0x8000000000000000ul));
 }
 
-/* Equal operands have equal bits unless they are zeroes: -0 is the lesser, +0 the greater. */
+/* Without a branch, so that loops of it can be vectorised. Of two operands that differ both comparisons choose the same
+ * one; equal ones have equal bits unless they are zeroes, of which -0 is the lesser and +0 the greater. */
 #define TF_DEFINE_MIN_MAX(name, type, bits, to_bits, from_bits, compare, join)                                         \
     static inline type name(type x, type y)                                                                            \
     {                                                                                                                  \
-        if (UNLIKELY(x != x || y != y))                                                                                \
-            return from_bits(sizeof(type) == 4 ? (bits)0x7fc00000u : (bits)0x7ff8000000000000ul);                      \
-        if (x == y)                                                                                                    \
-            return from_bits(to_bits(x) join to_bits(y));                                                              \
-        return x compare y ? x : y;                                                                                    \
+        type const first = x compare y ? x : y, second = y compare x ? y : x;                                          \
+        bits const nan = sizeof(type) == 4 ? (bits)0x7fc00000u : (bits)0x7ff8000000000000ul;                           \
+        bits const chosen = to_bits(first) join to_bits(second);                                                       \
+        return from_bits(__builtin_isunordered(x, y) ? nan : chosen);                                                  \
     }
 TF_DEFINE_MIN_MAX(tf_f32_min, f32, u32, i32_reinterpret_f32, f32_reinterpret_i32, <, |)
 TF_DEFINE_MIN_MAX(tf_f32_max, f32, u32, i32_reinterpret_f32, f32_reinterpret_i32, >, &)
@@ -203,4 +208,22 @@ TF_DEFINE_MIN_MAX(tf_f64_max, f64, u64, i64_reinterpret_f64, f64_reinterpret_i64
     DEFINE(64_##kind##_U_F32, f32, u64, u64, x > -1.f && x < 18446744073709551616.f, 0, UINT64_MAX)                    \
     DEFINE(64_##kind##_U_F64, f64, u64, u64, x > -1. && x < 18446744073709551616., 0, UINT64_MAX)
 TF_TRUNCATIONS(TF_DEFINE_TRUNCATION, TRUNC)
-TF_TRUNCATIONS(TF_DEFINE_SATURATION, TRUNC_SAT)
+TF_TRUNCATIONS(TF_DEFINE_SATURATION, BRANCH_SAT)
+
+/* The saturating ones to 32 bits with sign, without a branch: both bounds are exact in a double, and a loop of it can
+ * be vectorised. The comparisons with a NaN are false, so it is 0 before it comes to them. */
+static inline u32 tf_saturate(f64 x)
+{
+    x = x == x ? x : 0;
+    x = x < -2147483648. ? -2147483648. : x;
+    x = x > 2147483647. ? 2147483647. : x;
+    return (u32)(s32)x;
+}
+#define I32_TRUNC_SAT_S_F32(x) tf_saturate(x)
+#define I32_TRUNC_SAT_S_F64(x) tf_saturate(x)
+#define I32_TRUNC_SAT_U_F32 I32_BRANCH_SAT_U_F32
+#define I32_TRUNC_SAT_U_F64 I32_BRANCH_SAT_U_F64
+#define I64_TRUNC_SAT_S_F32 I64_BRANCH_SAT_S_F32
+#define I64_TRUNC_SAT_S_F64 I64_BRANCH_SAT_S_F64
+#define I64_TRUNC_SAT_U_F32 I64_BRANCH_SAT_U_F32
+#define I64_TRUNC_SAT_U_F64 I64_BRANCH_SAT_U_F64

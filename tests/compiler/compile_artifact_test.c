@@ -252,7 +252,44 @@ static void tables_share_the_room(void)
             "(ref.null func)) (table.set 1 (i32.const 0) (ref.null func))))", "", TF_ERR_LIMIT, "tables");
 }
 
+/* (1 + 2^-30) (1 - 2^-30) is 1 once rounded, so that 1 from it leaves nothing; fused, 2^-60 is left. Side by side a sum
+ * and a difference are what a vectoriser has one instruction for. Run where the machine has the level. */
+static void products_are_rounded_on_every_level(void)
+{
+    static const char wat[] =
+        "(module (memory 1)\n"
+        "(func $fill (param $at i32) (param $x f64) (f64.store (local.get $at) (local.get $x)))\n"
+        "(func (export \"run\")\n"
+        "(call $fill (i32.const 0) (f64.const 0x1.00000004p+0))\n"
+        "(call $fill (i32.const 8) (f64.const 0x1.00000004p+0))\n"
+        "(call $fill (i32.const 16) (f64.const 0x1.fffffff8p-1))\n"
+        "(call $fill (i32.const 24) (f64.const 0x1.fffffff8p-1))\n"
+        "(call $fill (i32.const 32) (f64.const 1)) (call $fill (i32.const 40) (f64.const -1))\n"
+        "(call_indirect (i32.load offset=100 (i32.const 0)))\n"
+        "(i32.store (i32.const 0) (i64.ne (i64.const 0)\n"
+        "(i64.or (i64.load offset=48 (i32.const 0)) (i64.load offset=56 (i32.const 0))))))\n"
+        "(func $both\n"
+        "(f64.store offset=48 (i32.const 0) (f64.sub (f64.mul (f64.load offset=0 (i32.const 0))\n"
+        "(f64.load offset=16 (i32.const 0))) (f64.load offset=32 (i32.const 0))))\n"
+        "(f64.store offset=56 (i32.const 0) (f64.add (f64.mul (f64.load offset=8 (i32.const 0))\n"
+        "(f64.load offset=24 (i32.const 0))) (f64.load offset=40 (i32.const 0)))))\n"
+        "(table funcref (elem $both)))";
+    bool const has_level[] = {true, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"),
+                              __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")};
+    for (uint32_t level = 2; level <= 4 && has_level[level - 2]; level++) {
+        struct tf_compiler_config const config = {.limits = TF_LIMITS_DEFAULT, .cpu_level = level};
+        struct tf_compiler *const before = shared;
+        uint32_t word = 7;
+        shared = make_compiler(&config);
+        CHECK(outcome(wat, &word, NULL) == TF_TRAP_NONE);
+        CHECK_MESSAGE(word == 0, "level %u", level);
+        tf_compiler_destroy(&shared);
+        shared = before;
+    }
+}
+
 ROUNDS_MAIN(TEST(every_trap_is_told), TEST(conversions_of_constants_saturate),
             TEST(loops_that_become_calls_stay_inside), TEST(memory_routines_are_exact),
             TEST(host_functions_get_the_header), TEST(data_lies_in_the_image),
-            TEST(allocators_are_called_with_their_types), TEST(tables_share_the_room))
+            TEST(allocators_are_called_with_their_types), TEST(tables_share_the_room),
+            TEST(products_are_rounded_on_every_level))

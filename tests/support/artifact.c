@@ -25,10 +25,17 @@ int tf_artifact_open(struct tf_error *error)
 {
     struct tf_compiler_config config = {.limits = TF_LIMITS_DEFAULT};
     config.limits.memory_pages = 65536;
-    config.child_program = TF_CHILD_PROGRAM;
+    return tf_artifact_open_with(&config, error);
+}
+
+int tf_artifact_open_with(const struct tf_compiler_config *config, struct tf_error *error)
+{
+    struct tf_compiler_config mine = *config;
+    if (mine.child_program == NULL)
+        mine.child_program = TF_CHILD_PROGRAM;
     if (mkdtemp(folder) == NULL)
         return tf_error_system(error, "making %s", folder);
-    int const failed = tf_compiler_create(&config, &compiler, error);
+    int const failed = tf_compiler_create(&mine, &compiler, error);
     return failed != 0 ? failed : tf_cache_open(folder, TF_CACHE_WRITE, &cache, error);
 }
 

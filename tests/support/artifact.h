@@ -5,10 +5,13 @@
 #ifndef TF_TESTS_ARTIFACT_H
 #define TF_TESTS_ARTIFACT_H
 
+#include "compiler/compiler.h"
 #include "runtime/runtime.h"
 
 /* Makes compiler and cache. Errors: those of tf_compiler_create and tf_cache_open. */
 int tf_artifact_open(struct tf_error *error);
+/* The same with another compiler: NULL for `child_program` is the one of this build. */
+int tf_artifact_open_with(const struct tf_compiler_config *config, struct tf_error *error);
 /* Builds (once), loads and creates. The module stays loaded until tf_artifact_close. */
 int tf_artifact_function(struct tf_runtime *runtime, const char *wasm_path, struct tf_function **ret_function,
                          struct tf_error *error);
