@@ -7,9 +7,10 @@
  *
  * A write is answered when it is on the disk (services/kv.h). A worker keeps values that it read
  * (h2o-handler/kv_cache.h) and hands them out again without a call as long as they cannot have changed: in the page,
- * which the service alone writes, every key has a version, shared with the keys of the same hash. The service raises it after a write is
- * committed and before it is answered; so whoever starts a read after an acknowledged write finds the version changed.
- * The epoch is part of every version: a service that starts raises it, as its predecessor may have died in between.
+ * which the service alone writes, every key has a version, shared with the keys of the same hash. The service raises
+ * it after a write is committed and before it is answered; so whoever starts a read after an acknowledged write finds
+ * the version changed. The epoch is part of every version: a service that starts raises it, as its predecessor may
+ * have died in between.
  */
 #ifndef TERRAFIRMA_KV_H
 #define TERRAFIRMA_KV_H
