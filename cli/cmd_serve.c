@@ -16,6 +16,9 @@
 #include "cli/places.h"
 #include "cli/supervisor.h"
 
+#define MAPPINGS_OF_SLOT 4u
+#define MAPPINGS_OF_REST 1500u
+
 static const struct tf_option options[] = {
     {"--root", "DIR", "root", "the synced folder; each folder in it is a site (required)"},
     {"--listen", "HOST:PORT", "listen", "address to serve on; may be repeated (default " TF_CONFIG_LISTEN_DEFAULT ")"},
@@ -163,6 +166,26 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* A slot that was used is four mappings of the kernel's, and the rest of a worker some 1,500. More slots than that
+ * could not all be used, so they are not offered. */
+static void bound_slots(struct tf_config *config)
+{
+    unsigned long long mappings = 0;
+    FILE *const file = fopen("/proc/sys/vm/max_map_count", "re");
+    if (file == NULL || fscanf(file, "%llu", &mappings) != 1)
+        mappings = 0;
+    if (file != NULL)
+        fclose(file);
+    uint64_t const slots = mappings > MAPPINGS_OF_REST ? (mappings - MAPPINGS_OF_REST) / MAPPINGS_OF_SLOT : 0;
+    if (slots == 0 || config->limits.slots <= slots)
+        return;
+    fprintf(stderr,
+            "terrafirma: serve: vm.max_map_count is %llu, enough for %llu slots a worker: limits.slots is %llu, and is "
+            "taken as that\n",
+            mappings, (unsigned long long)slots, (unsigned long long)config->limits.slots);
+    config->limits.slots = slots;
+}
+
 static int serve(struct tf_config *config, struct tf_error *error)
 {
     struct passwd *user;
@@ -184,6 +207,7 @@ static int serve(struct tf_config *config, struct tf_error *error)
     if (config->workers == 0)
         config->workers = tf_cpu_count();
     raise_descriptor_limit();
+    bound_slots(config);
     return tf_supervisor_run(config, error);
 }
 

@@ -20,6 +20,9 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 5000
 #define BACKOFF_SERVED_MS 100
+/* Deaths of a worker before it served, one after another, that are not yet taken for a fault of its own: whatever ended
+ * its predecessors may have met it too. */
+#define UNSERVED_DEATHS 5u
 /* Beyond limits.stop_ms, which the worker keeps by itself. */
 #define STOP_MARGIN_MS 2000
 #define BUILDER_STOP_MS 5000
@@ -150,9 +153,12 @@ static void plan_restart(struct tf_child *child, bool has_served)
 {
     uint64_t const now_ns = tf_clock_ns();
     child->deaths = now_ns - child->started_ns >= LIFE_MIN_NS ? 0 : child->deaths;
+    child->unserved = has_served ? 0 : child->unserved + 1;
+    bool const is_patient = child->kind == TF_CHILD_WORKER && child->has_served && child->unserved <= UNSERVED_DEATHS;
+    child->has_served |= has_served;
     uint64_t delay_ms = 0;
-    if (child->deaths > 0 && !has_served) {
-        uint32_t const doublings = child->deaths - 1 < 6 ? child->deaths - 1 : 6;
+    if (child->deaths > 0 && !has_served && !is_patient) {
+        uint32_t const doublings = child->unserved - 1 < 6 ? child->unserved - 1 : 6;
         delay_ms = (uint64_t)BACKOFF_FIRST_MS << doublings;
         delay_ms = delay_ms < BACKOFF_MOST_MS ? delay_ms : BACKOFF_MOST_MS;
     } else if (child->deaths > 1) {

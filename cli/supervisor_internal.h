@@ -22,6 +22,8 @@ struct tf_child {
     uint32_t index; /* of a worker; of a service, enum tf_service */
     uint64_t started_ns, restart_ns;
     uint32_t deaths;     /* in rapid succession */
+    uint32_t unserved;   /* one after another, of workers that answered nothing */
+    bool has_served;     /* some worker in this place did */
     uint64_t deaths_all; /* since the server started */
     uint64_t beats;      /* of a worker, when last looked at */
     uint32_t still;      /* looks in a row that found it where it was */

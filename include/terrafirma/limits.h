@@ -22,7 +22,7 @@
     X(module_exports,          100000, 1,       1000000,  "entries",  "exports a module may declare")             \
     X(module_globals,           10000, 0,         30000,  "entries",  "globals a module may declare")             \
     X(module_tables,                4, 0,            64,  "entries",  "tables a module may declare")              \
-    X(module_elements,         100000, 0,       1000000,  "entries",  "element segments a module may declare")    \
+    X(module_elements,          10000, 0,       1000000,  "entries",  "element segments a module may declare")    \
     X(module_element_items,   1000000, 0,      10000000,  "entries",  "items of all element segments together")   \
     X(module_data,             100000, 0,       1000000,  "entries",  "data segments a module may declare")       \
     X(function_bytes,          262144, 16,     16777216,  "bytes",    "size of one function body")                \

@@ -505,7 +505,7 @@ static const struct bomb bombs[] = {
     {"types_10000", bomb_types_10000, NULL},
     {"types_over", bomb_types_over, "module_types"},
     {"globals_10000", bomb_globals_10000, NULL},
-    {"elements_100000", bomb_elements_100000, NULL},
+    {"elements_100000", bomb_elements_100000, "module_elements"},
 };
 
 #define BOMB_COUNT (sizeof(bombs) / sizeof(bombs[0]))
