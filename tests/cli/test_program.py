@@ -165,7 +165,7 @@ class Status(unittest.TestCase):
         self.assertIn("root /srv/root, generation 7", lines[0])
         self.assertIn("builder not running", lines[0])
         self.assertTrue(lines[2].startswith("building ") and lines[2].endswith("a.example/y.wasm"), lines)
-        self.assertTrue(lines[3].startswith("live      0123456789ab 2024-01-02T03:04:05"), lines)
+        self.assertTrue(lines[3].startswith("live      -         0123456789ab 2024-01-02T03:04:05"), lines)
         self.assertIn("refused: import \\x1b[2Jenv.x is unknown (build 0011223344556677", lines[4])
 
     def test_json(self):

@@ -59,6 +59,10 @@ VECTORS = [
     Vector("outbound", method=POST, body=b"get http://example.com/\npoll http://example.com/\nip example.com\n"
            b"wait 2 http://example.com/", answer=b"failed\npolled -1\nfailed\n0 of 2\n",
            log="GET http://example.com/: not sent"),
+    # what is kept between requests, where nothing is: the ABI has no word for a call that cannot be done
+    Vector("kv", answer=b""),
+    Vector("kv", method=POST, body=b"get a", trap=HOST_CALL),
+    Vector("kv", method=POST, body=b"insert a 1", trap=HOST_CALL),
     # 9: the edges of what is allowed; beyond them, below
     Vector("edge", answer=b"fine\n", fields=[("content-type", "text/plain"), ("x-odd", "z")]),
     Vector("wild", "?0", answer=b"survived\n"),
