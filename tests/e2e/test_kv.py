@@ -179,7 +179,8 @@ class Kills(Kv):
         for _ in range(6):
             time.sleep(0.4)
             os.kill(self.kv_pid(), signal.SIGKILL)
-            self.server.until(lambda: self.try_to("get anything").status == 200, "the store is back", 20)
+            # A write: what was read before is told without the service.
+            self.server.until(lambda: self.try_to("append back .").status == 200, "the store is back", 30)
         stop.set()
         for thread in threads:
             thread.join()
