@@ -261,8 +261,9 @@ class Processes(Outbound):
         for pid in e2e.descendants(self.server.process.pid):
             try:
                 with open("/proc/%d/cmdline" % pid, "rb") as stream:
-                    if b"_service" in stream.read().split(b"\0"):
-                        found.append(pid)
+                    words = stream.read().split(b"\0")
+                if b"_service" in words and words[words.index(b"--index") + 1] == b"0":
+                    found.append(pid)
             except OSError:
                 continue
         return found

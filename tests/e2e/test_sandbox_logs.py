@@ -459,7 +459,7 @@ def everybody_may_reach(path):
 
 @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
 class Users(unittest.TestCase):
-    NAMES = ("nobody", "daemon", "bin")
+    NAMES = ("nobody", "daemon", "bin", "games", "man")
 
     def test_each_its_own(self):
         for name in self.NAMES:
@@ -468,7 +468,8 @@ class Users(unittest.TestCase):
             self.skipTest("another user than root cannot reach %s" % e2e.PROGRAM)
         folder = tempfile.mkdtemp(prefix="tf-e2e-users-")
         os.chmod(folder, 0o755)
-        server = e2e.Server(config="users:\n  worker: nobody\n  builder: daemon\n  logs: bin\n")
+        server = e2e.Server(config="users:\n  worker: nobody\n  builder: daemon\n  logs: bin\n"
+                                   "  outbound: games\n  kv: man\n")
         try:
             os.chmod(server.folder, 0o755)
             server.put("ok.wasm", guests.answer("fine"))
@@ -477,19 +478,21 @@ class Users(unittest.TestCase):
             server.wait_for("/ok.wasm")
             server.wait_for("/panic.wasm", 502)
             line_of(server, "/panic.wasm", 502)
-            for word, name in (("_worker", "nobody"), ("_builder", "daemon"), ("_logs", "bin")):
+            for word, names in (("_worker", ["nobody"]), ("_builder", ["daemon"]), ("_logs", ["bin"]),
+                                ("_service", ["games", "man"])):
                 pids = children_named(server, word)
-                self.assertEqual(len(pids), 1, word)
-                self.assertEqual(os.stat("/proc/%d" % pids[0]).st_uid, pwd.getpwnam(name).pw_uid, word)
-                with open("/proc/%d/status" % pids[0], encoding="utf-8") as stream:
-                    status = stream.read()
-                self.assertRegex(status, r"(?m)^CapEff:\s0+$")
-                self.assertRegex(status, r"(?m)^NoNewPrivs:\s1$")
-                if word != "_builder":
-                    self.assertRegex(status, r"(?m)^Seccomp:\s2$")
-            for what in ("log", "state"):
+                users = sorted(os.stat("/proc/%d" % pid).st_uid for pid in pids)
+                self.assertEqual(users, sorted(pwd.getpwnam(name).pw_uid for name in names), word)
+                for pid in pids:
+                    with open("/proc/%d/status" % pid, encoding="utf-8") as stream:
+                        status = stream.read()
+                    self.assertRegex(status, r"(?m)^CapEff:\s0+$")
+                    self.assertRegex(status, r"(?m)^NoNewPrivs:\s1$")
+                    if word != "_builder":
+                        self.assertRegex(status, r"(?m)^Seccomp:\s2$")
+            for what, name in (("log", "bin"), ("state", "bin"), ("kv", "man")):
                 made = os.stat(glob.glob(os.path.join(server.cache, what, "*"))[0])
-                self.assertEqual((made.st_uid, made.st_mode & 0o777), (pwd.getpwnam("bin").pw_uid, 0o750))
+                self.assertEqual((made.st_uid, made.st_mode & 0o777), (pwd.getpwnam(name).pw_uid, 0o750))
             self.assertNotIn("stay root", server.log_text())
         finally:
             server.close()

@@ -18,7 +18,8 @@ import guests
 REQUESTS, MINUTES = 60000, 3.0
 CHUNKS_LEAST = 12
 WARM = 1 / 3 # share of the chunks
-RSS_MORE_BYTES = 2 << 20
+# What is resident at a look differs by how many requests ran at once a moment before.
+RSS_MORE_BYTES = 6 << 20
 MAPPINGS_MORE = 24
 # A guest under way keeps the connection of a client that left for as long as it may run.
 SETTLE_SECONDS = 12
