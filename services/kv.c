@@ -42,7 +42,7 @@ struct service {
     struct tf_kv_store *store;
     struct tf_port *port;
     struct tf_kv_page *page;
-    struct pending pending[REQUESTS_MAX]; /* no more than the port lets in */
+    struct pending pending[REQUESTS_MAX];
     uint32_t count;
     uint64_t bytes;
     uint64_t complained_ns;
@@ -55,6 +55,11 @@ static void on_request(void *context, struct tf_port_request *request)
 {
     struct service *const service = context;
     struct pending *const pending = &service->pending[service->count];
+    /* Those that were taken back keep their place until the batch: a worker could send and take back without end. */
+    if (service->count == REQUESTS_MAX) {
+        tf_port_answer(service->port, &request, TF_SERVICE_BUSY, NULL, 0);
+        return;
+    }
     if (!tf_kv_call_parse(request->kind, request->bytes, request->length, &pending->call)) {
         tf_port_answer(service->port, &request, TF_SERVICE_BAD, NULL, 0);
         return;
@@ -117,7 +122,9 @@ static bool apply(struct service *service, struct pending *pending)
         if (answer->head.result != TF_KV_PRESENT)
             length = 0;
     }
-    set_answer(answer, value, length);
+    /* Many calls may ask for one large value: copies count as messages do. Without bytes the answer is BUSY. */
+    if (length == 0 || tf_port_charge(service->port, pending->request, length))
+        set_answer(answer, value, length);
     return answer->head.result != TF_KV_STORE_FULL && answer->head.result != TF_KV_FAILED;
 }
 
