@@ -88,8 +88,12 @@ static int judge_import(struct tf_wasm_module *m, struct tf_wasm_import *import,
         m->rows[row / 8] |= (uint8_t)(1u << (row % 8));
         return 0;
     }
-    return tf_error_set(error, TF_ERR_REFUSED, "import \"%s\".\"%s\" (%s%s%s) is not offered by any world", module,
-                        name, tf_wasm_kind_name(import->kind), *found ? " " : "", found);
+    /* That interface is no longer to be had: its strings are laid out as AssemblyScript's compilers did before late
+     * 2019. */
+    const char *const instead =
+        name_is(import->module, "http_guest") ? "; declare it with @external(\"env\", …) and pass bytes" : "";
+    return tf_error_set(error, TF_ERR_REFUSED, "import \"%s\".\"%s\" (%s%s%s) is not offered by any world%s", module,
+                        name, tf_wasm_kind_name(import->kind), *found ? " " : "", found, instead);
 }
 
 /* The function that is exported as `name`. *ret_func stays -1 where there is none or, unless `must_fit`, where it is of

@@ -30,8 +30,9 @@
     (TF_ABI_HOST_AREA_BYTES + TF_ABI_GUARD_BYTES - TF_ABI_HEADER_BYTES)
 /* Stack that must be left when guest code calls the host: its side of the call may use as much. */
 #define TF_ABI_HOST_CALL_STACK_BYTES 65536
-/* Mappings above the 4 GiB of a linear memory that never become accessible: what a static offset may reach. */
-#define TF_ABI_REACH_SMALL_BYTES (1u << 20)
+/* Mappings above the 4 GiB of a linear memory that never become accessible: what a static offset may reach. Rust lays
+ * data behind a stack of 1 MiB, so that its offsets begin there; the small class has room for that and 15 MiB more. */
+#define TF_ABI_REACH_SMALL_BYTES (16u << 20)
 #define TF_ABI_REACH_LARGE_BYTES ((1ull << 32) + (1u << 20))
 
 /* Traps of generated code: `ud2` followed by one byte of this enum. Values are also in the access log. */

@@ -73,6 +73,8 @@ static void every_row_is_offered_with_its_type_only(void)
     JUDGED(&source, TF_ERR_REFUSED, "import \"env\".\"t\" (table) is not offered");
     import_one(&source, "env", "g", BYTES(3, I32, 0));
     JUDGED(&source, TF_ERR_REFUSED, "import \"env\".\"g\" (global) is not offered");
+    import_one(&source, "http_guest", "hostcall_req_get_path", BYTES(0, 3));
+    JUDGED(&source, TF_ERR_REFUSED, "is not offered by any world; declare it with @external(\"env\", …)");
     import_one(&source, "wasi_snapshot_preview1", "proc_exit", BYTES(0, 2));
     JUDGED(&source, 0, "");
     import_one(&source, "wasi_snapshot_preview1", "proc_exit", BYTES(0, 0));
