@@ -7,7 +7,10 @@
  *     paced --port PORT --rate PER_SECOND --seconds S [--path P] [--host H] [--connections N]
  *           [--neighbours N --neighbour-path P [--neighbour-host H]]
  *
- * Prints one JSON object. Ends when all that was sent is answered, neighbours included.
+ * Prints one JSON object. Ends when all that was sent is answered, neighbours included. Among it, what this program
+ * itself was kept from: how long it waited for its core while another process had it (waited_us, of the kernel), and
+ * for how long in all its own loop stood still for half a millisecond or more at a time (stood_us), be it for another
+ * process or because the machine is a guest itself and had to wait.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,6 +29,7 @@
 
 #define HEAD_MAX 4096u
 #define DRAIN_NS (60 * TF_NS_PER_S)
+#define STOOD_LEAST_NS (TF_NS_PER_MS / 2)
 
 struct kind {
     char request[1024];
@@ -60,6 +64,7 @@ static uint64_t *lateness_ns; /* of the sending itself, while a connection was f
 static size_t sent;
 static int epoll_fd;
 static bool is_ending;
+static uint64_t stood_ns, waited_ns; /* up to the end of the sending */
 
 _Noreturn static void fail(const char *what)
 {
@@ -195,6 +200,18 @@ static bool is_done(const struct client *clients, size_t count)
     return true;
 }
 
+/* How long this thread has waited for a core; 0 where the kernel does not say. */
+static uint64_t core_wait_ns(void)
+{
+    unsigned long long ran = 0, waited = 0;
+    FILE *const file = fopen("/proc/thread-self/schedstat", "re");
+    if (file == NULL)
+        return 0;
+    int const found = fscanf(file, "%llu %llu", &ran, &waited);
+    fclose(file);
+    return found == 2 ? waited : 0;
+}
+
 static void run(struct client *clients, size_t count)
 {
     size_t const total = (size_t)(options.rate * options.seconds);
@@ -203,7 +220,9 @@ static void run(struct client *clients, size_t count)
         fail("memory");
     for (size_t i = 0; i < count; i++)
         next_request(&clients[i]);
+    waited_ns = core_wait_ns();
     uint64_t const start_ns = tf_clock_ns();
+    uint64_t before_ns = start_ns;
     uint64_t const end_ns = start_ns + (uint64_t)(options.seconds * 1e9);
     while (!is_ending || !is_done(clients, count)) {
         struct epoll_event events[64];
@@ -212,10 +231,14 @@ static void run(struct client *clients, size_t count)
         for (int i = 0; i < found; i++)
             handle(events[i].data.ptr);
         uint64_t const now_ns = tf_clock_ns();
+        if (!is_ending && now_ns - before_ns >= STOOD_LEAST_NS)
+            stood_ns += now_ns - before_ns;
+        before_ns = now_ns;
         is_ending = now_ns >= end_ns && (sent == total || now_ns >= end_ns + DRAIN_NS);
         if (now_ns >= end_ns + DRAIN_NS)
             break;
     }
+    waited_ns = core_wait_ns() - waited_ns;
 }
 
 static int compare(const void *a, const void *b)
@@ -308,6 +331,7 @@ int main(int argc, char **argv)
     printf("{\"sent\": %zu, ", sent);
     qsort(lateness_ns, sent, sizeof(lateness_ns[0]), compare);
     printf("\"sent_late_p99_us\": %.1f, ", quantile_us(lateness_ns, sent, 0.99));
+    printf("\"waited_us\": %.1f, \"stood_us\": %.1f, ", (double)waited_ns / 1000, (double)stood_ns / 1000);
     print_kind("paced", &paced);
     printf(", ");
     print_kind("neighbours", &neighbours);

@@ -52,6 +52,22 @@ def cpu_seconds(pids):
     return total / 1e9
 
 
+def thread_cpu_seconds(pid):
+    """Of the process's first thread."""
+    return int(read("/proc/%d/task/%d/schedstat" % (pid, pid)).split()[0]) / 1e9
+
+
+def waited_seconds(pid):
+    """How long the process's first thread could have run and had no core."""
+    return int(read("/proc/%d/task/%d/schedstat" % (pid, pid)).split()[1]) / 1e9
+
+
+def stolen_seconds():
+    """What a machine that is a guest itself had to wait for its host, as far as the host tells."""
+    return sum(int(line.split()[8]) for line in read("/proc/stat").split("\n")
+               if line.split(" ")[0] in ("cpu" + SERVER_CORE, "cpu" + CLIENT_CORE)) / os.sysconf("SC_CLK_TCK")
+
+
 def machine_busy_seconds():
     """Busy time of the two cores, whoever used it."""
     total = 0
@@ -167,13 +183,15 @@ class Terrafirma(Server):
 
 
 class Native(Server):
-    def __init__(self, build):
+    """`hold_ms`: as the reference of a busy neighbour; see native-handler.c."""
+
+    def __init__(self, build, hold_ms=0):
         super().__init__("native-handler", "/hello.wasm")
-        self.build = os.path.abspath(build)
+        self.build, self.hold_ms = os.path.abspath(build), hold_ms
 
     def command(self):
         return [os.path.join(self.build, "benchmarks/native-handler"), "--listen", "127.0.0.1:%d" % self.port,
-                "--workers", "1"]
+                "--workers", "1", "--hold-ms", str(self.hold_ms)]
 
     def worker(self):
         return next(pid for pid in process_tree(self.process.pid) if pid != self.process.pid)

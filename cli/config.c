@@ -29,7 +29,7 @@ static struct tf_key keys[] = {
      .initial_text = TF_CONFIG_LISTEN_DEFAULT, .what = "HOST:PORT to serve on, at most 16"},
     TOP(workers, TF_KEY_NUMBER, 0, 1, TF_WORKERS_MAX, "processes", "one per CPU", "worker processes"),
     TOP(user, TF_KEY_TEXT, 0, 0, 0, "", "stay root", "whom workers and builder become when started as root"),
-    TOP(slice_us, TF_KEY_NUMBER, 1000, 100, 1000000, "us", NULL, "one turn of a function that computes"),
+    TOP(slice_us, TF_KEY_NUMBER, 1000, 100, 1000000, "us", NULL, "one turn of a function that computes; half of it while other requests come"),
     SUB("toolchain", wabt_prefix, TF_KEY_TEXT, 0, 0, 0, "", "what scripts/install-deps made", "folder that holds bin/wasm2c"),
     SUB("toolchain", cc, TF_KEY_TEXT, 0, 0, 0, "", "gcc", "C compiler: gcc, clang, or a path below /usr"),
     SUB("toolchain", fast_cc, TF_KEY_TEXT, 0, 0, 0, "", "clang, where there is one", "C compiler of the fast tier"),

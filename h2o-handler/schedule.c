@@ -11,6 +11,8 @@
 #define QUANTUM_NS ((int64_t)TF_NS_PER_MS)
 /* What a request costs outside its guest is not in turn_ns. */
 #define RUNS_PER_TURN 64
+/* Turns after the last new request until slices are whole again: whoever comes more often finds them halved. */
+#define COMPANY_TURNS 32u
 
 void tf_schedule_init(struct tf_schedule *schedule, uint64_t site_memory_bytes)
 {
@@ -154,6 +156,13 @@ static struct tf_site_account *next_site(struct tf_schedule *schedule)
 void tf_schedule_turn(struct tf_worker *worker)
 {
     struct tf_schedule *const schedule = &worker->schedule;
+    if (!tf_schedule_has_work(schedule))
+        return;
+    if (schedule->turn_ns > 0) /* somebody was served at once, so of a site without older work */
+        schedule->company = COMPANY_TURNS;
+    else if (schedule->company > 0)
+        schedule->company--;
+    tf_runtime_halve_slices(worker->runtime, schedule->company > 0);
     for (int runs = 0; runs < RUNS_PER_TURN && tf_schedule_has_work(schedule); runs++) {
         struct tf_site_account *const account = next_site(schedule);
         if (account == NULL)

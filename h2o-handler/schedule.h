@@ -4,8 +4,9 @@
  * A turn of the event loop is one round: each site may use a quantum of it, and owes what it used beyond (a slice ends
  * up to a tick late). A new request runs at once, inside libh2o's callback, while its site has credit and the turn is
  * young, whatever else waits: short functions hardly notice a neighbour that computes. The rest waits in a queue per
- * site; the sites with work take turns in a ring. Where a request waits for a slot or for its function's concurrency it
- * is woken by the next guest that ends, oldest first.
+ * site; the sites with work take turns in a ring. While others' requests keep coming, the slices of those that compute
+ * are halved: a request waits for the rest of a slice, half of one at the median, all of one at worst. Where a request
+ * waits for a slot or for its function's concurrency it is woken by the next guest that ends, oldest first.
  */
 #ifndef TF_H2O_HANDLER_SCHEDULE_H
 #define TF_H2O_HANDLER_SCHEDULE_H
@@ -49,6 +50,7 @@ struct tf_schedule {
     uint64_t waiting;  /* exchanges that wait, or waited, for a load or a slot and have none yet */
     uint64_t turn_ns;  /* what guests used in this turn of the loop */
     uint64_t round;    /* number of this turn */
+    uint32_t company;  /* turns in which resumed guests are still taken to have company; see tf_schedule_turn */
 };
 
 void tf_schedule_init(struct tf_schedule *schedule, uint64_t site_memory_bytes);

@@ -177,6 +177,7 @@ struct tf_runtime {
     timer_t timer;
     struct tf_tick tick;
     uint64_t slice_ns;
+    uint64_t volatile slice_now_ns;    /* the same, or half of it while others are served; read by the tick's handler */
     uint64_t turn_ticks_max;           /* what a preempted turn is charged at most */
     void *signal_stack;
     uint64_t signal_stack_bytes;

@@ -17,6 +17,7 @@ int tf_runtime_create(const struct tf_runtime_config *config, struct tf_runtime 
     struct tf_limits *const limits = &runtime->config.limits;
     limits->guest_stack_bytes = (limits->guest_stack_bytes + TF_HOST_PAGE_BYTES - 1) & ~(TF_HOST_PAGE_BYTES - 1ull);
     runtime->slice_ns = (config->slice_us > 0 ? config->slice_us : 1000) * 1000ull;
+    runtime->slice_now_ns = runtime->slice_ns;
     runtime->uffd = -1;
     int result = tf_signals_install(error);
     if (result == 0)

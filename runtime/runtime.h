@@ -121,6 +121,10 @@ void tf_runtime_destroy(struct tf_runtime **runtime);
  * memory run short before, tf_guest_start does what is needed. */
 bool tf_runtime_clean(struct tf_runtime *runtime);
 
+/* From the next turn of a guest on, slices last half of what is configured, or all of it. For a loop that serves others
+ * between two slices, who wait for the end of one; one that does not has nothing from it but more switches. */
+void tf_runtime_halve_slices(struct tf_runtime *runtime, bool are_halved);
+
 struct tf_runtime_counters {
     uint64_t slots_reserved, slots_bound, slots_running;
     uint64_t guests_started, guests_trapped, preemptions;

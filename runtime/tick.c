@@ -39,6 +39,8 @@
 
 /* Ticks without a long turn before the timer is stopped. */
 #define IDLE_TICKS_MAX 8u
+/* Slices are not halved below this: each ends with a signal, a switch and a turn of the loop. */
+#define SLICE_LEAST_NS (250 * 1000ull)
 /* Looks without a turn before the look-out sleeps for good. */
 #define IDLE_LOOKS_MAX 128u
 
@@ -209,7 +211,13 @@ void tf_tick_destroy(struct tf_runtime *runtime)
 void tf_tick_align(struct tf_runtime *runtime)
 {
     if (atomic_load_explicit(&runtime->tick.timer_on, memory_order_relaxed))
-        set_timer(runtime, runtime->slice_ns, runtime->slice_ns);
+        set_timer(runtime, runtime->slice_now_ns, runtime->slice_now_ns);
+}
+
+void tf_runtime_halve_slices(struct tf_runtime *runtime, bool are_halved)
+{
+    bool const may = are_halved && runtime->slice_ns >= 2 * SLICE_LEAST_NS;
+    runtime->slice_now_ns = may ? runtime->slice_ns / 2 : runtime->slice_ns;
 }
 
 void tf_tick_wake(struct tf_runtime *runtime)
@@ -248,7 +256,7 @@ void tf_tick_handler(int signal, siginfo_t *info, void *context)
     struct tf_guest *const guest = atomic_load_explicit(&runtime->running, memory_order_relaxed);
     uint64_t const started = atomic_load_explicit(&runtime->turn_started_ticks, memory_order_relaxed);
     uint64_t const turn_ns = tf_ticks_to_ns(tf_ticks() - started);
-    if (guest != NULL && turn_ns >= runtime->slice_ns / 2) { /* a turn that has just begun has its slice to come */
+    if (guest != NULL && turn_ns >= runtime->slice_now_ns / 2) { /* a turn that has just begun has its slice to come */
         ucontext_t *const ucontext = context;
         runtime->tick.idle_ticks = 0;
         if (tf_in_text(guest->function, (uintptr_t)ucontext->uc_mcontext.gregs[REG_RIP]))

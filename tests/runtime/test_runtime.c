@@ -108,7 +108,7 @@ static void test_interleaved(void)
     tf_runtime_destroy(&runtime);
 }
 
-/* Four guests that compute, switched at every slice: each result is what an undisturbed run gives. */
+/* Four guests that compute, switched at every slice, of both lengths: each result is what an undisturbed run gives. */
 static void test_preemption_is_exact(void)
 {
     struct tf_runtime_config settings = config();
@@ -128,6 +128,7 @@ static void test_preemption_is_exact(void)
         for (int i = 0; i < 4; i++) {
             if (ended[i])
                 continue;
+            tf_runtime_halve_slices(runtime, (preempted & 2) != 0);
             enum tf_outcome const outcome = tf_guest_resume(guests_running[i]);
             preempted += outcome == TF_OUTCOME_PREEMPTED;
             if (outcome == TF_OUTCOME_PREEMPTED)
