@@ -77,6 +77,8 @@ void tf_routes_destroy(struct tf_routes **routes)
     if (table == NULL)
         return;
     tf_arena_dispose(&table->strings);
+    for (uint32_t i = 0; i < table->site_count; i++)
+        tf_access_destroy(&table->sites[i].owned_access);
     free(table->routes);
     free(table->next_of_site);
     free(table->sites);
@@ -215,6 +217,29 @@ int tf_routes_add_site(struct tf_routes *routes, const char *site)
         (struct tf_routes_site){.name = name, .first_route = TF_ROUTES_NONE, .last_route = TF_ROUTES_NONE};
     insert(&routes->site_index, hash_of(routes, name, length, NULL, 0), entry);
     return 0;
+}
+
+int tf_routes_set_access(struct tf_routes *routes, const char *site, const struct tf_access *access)
+{
+    uint32_t const entry = find_site(routes, site, strlen(site));
+    if (entry == TF_ROUTES_NONE || routes->sites[entry].access != NULL)
+        return TF_ERR_USAGE;
+    routes->sites[entry].access = access;
+    return 0;
+}
+
+void tf_routes_take_access(struct tf_routes *routes, const char *site, struct tf_access *access)
+{
+    if (tf_routes_set_access(routes, site, access) == 0)
+        routes->sites[find_site(routes, site, strlen(site))].owned_access = access;
+    else
+        tf_access_destroy(&access);
+}
+
+const struct tf_access *tf_routes_access(const struct tf_routes *routes, const char *site)
+{
+    uint32_t const entry = find_site(routes, site, strlen(site));
+    return entry == TF_ROUTES_NONE ? NULL : routes->sites[entry].access;
 }
 
 static bool is_build_id(const char *text)

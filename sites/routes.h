@@ -3,6 +3,7 @@
  *
  *     terrafirma-routes 1 <generation>
  *     site <name>
+ *     access …                         where the site has rules: sites/access.h
  *     function <state> <key or -> <build id or -> <path, percent-encoded>
  *     …
  *     end <sha256 of all lines before>
@@ -10,6 +11,7 @@
  * Functions follow their site; paths are relative to the site's folder, "/"-separated, without a leading slash, and end
  * in ".wasm". The builder writes gen-<n> below the cache's roots/<id>/, then raises the generation in the shared state;
  * a worker reads, checks the hash, and swaps between two requests. gen files that a worker has not moved past are kept.
+ * They hold password hashes, and so are not for everybody to read.
  */
 #ifndef TF_SITES_ROUTES_H
 #define TF_SITES_ROUTES_H
@@ -20,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "sites/access.h"
 #include <terrafirma/error.h>
 #include <terrafirma/manifest.h>
 
@@ -49,10 +52,14 @@ struct tf_routes; /* immutable once made; free threads may read */
 struct tf_routes *tf_routes_create(uint64_t generation);
 int tf_routes_add_site(struct tf_routes *routes, const char *site);
 int tf_routes_add(struct tf_routes *routes, const struct tf_route *route);
+/* The rules of a site; they must last as long as the table. Errors: USAGE (an unknown site, rules that are there). */
+int tf_routes_set_access(struct tf_routes *routes, const char *site, const struct tf_access *access);
 void tf_routes_destroy(struct tf_routes **routes);
 
 uint64_t tf_routes_generation(const struct tf_routes *routes);
 bool tf_routes_has_site(const struct tf_routes *routes, const char *site);
+/* NULL: the site has no rules of its own, or is unknown. */
+const struct tf_access *tf_routes_access(const struct tf_routes *routes, const char *site);
 /* Constant time; no allocation. `path` need not be NUL-terminated. NULL: none. */
 const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char *site, const char *path,
                                       size_t path_length);

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "sites/lines.h"
 #include "sites/site.h"
 
 #define FILE_MOST_BYTES ((size_t)1 << 30)
@@ -25,23 +26,6 @@
 static void name_of(uint64_t generation, char ret_name[GENERATION_NAME_BYTES])
 {
     snprintf(ret_name, GENERATION_NAME_BYTES, "gen-%" PRIu64, generation);
-}
-
-static bool is_plain(unsigned char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("._~/@:+,=-", c) != NULL);
-}
-
-static void append_encoded(struct tf_buffer *text, const char *path)
-{
-    for (; *path != '\0'; path++) {
-        unsigned char const c = (unsigned char)*path;
-        if (is_plain(c))
-            tf_buffer_append_byte(text, c);
-        else
-            tf_buffer_printf(text, "%%%02X", c);
-    }
 }
 
 static void append_end(struct tf_buffer *text)
@@ -63,12 +47,14 @@ int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_err
     for (uint32_t s = 0; s < routes->site_count; s++) {
         const struct tf_routes_site *const site = &routes->sites[s];
         tf_buffer_printf(&text, "site %s\n", site->name);
+        if (site->access != NULL)
+            tf_access_write(site->access, &text);
         for (uint32_t r = site->first_route; r != TF_ROUTES_NONE; r = routes->next_of_site[r]) {
             const struct tf_route *const route = &routes->routes[r];
             tf_buffer_printf(&text, "function %s %s %s ", tf_route_state_name(route->state),
                              route->key[0] != '\0' ? route->key : "-",
                              route->build_id[0] != '\0' ? route->build_id : "-");
-            append_encoded(&text, route->path);
+            tf_line_encode(&text, route->path);
             tf_buffer_append_byte(&text, '\n');
         }
     }
@@ -79,7 +65,7 @@ int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_err
     } else {
         char name[GENERATION_NAME_BYTES];
         name_of(routes->generation, name);
-        result = tf_file_write_atomic(folder_fd, name, text.bytes, text.length, 0644, error);
+        result = tf_file_write_atomic(folder_fd, name, text.bytes, text.length, 0640, error);
     }
     tf_buffer_dispose(&text);
     return result;
@@ -93,6 +79,8 @@ struct reader {
     size_t length;
     unsigned long number;
     struct tf_error *error;
+    const char *site;                /* whose lines come now; NULL: none yet */
+    struct tf_access_reader *access; /* of that site, until all its lines were there */
 };
 
 static int broken(struct reader *reader, const char *what)
@@ -128,51 +116,6 @@ static int next_line(struct reader *reader)
     return 0;
 }
 
-/* Cuts the text before the next space off *rest; NULL where there is no space. */
-static char *take_word(char **rest)
-{
-    char *const word = *rest;
-    char *const space = strchr(word, ' ');
-    if (space == NULL)
-        return NULL;
-    *space = '\0';
-    *rest = space + 1;
-    return word;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* In place. Bytes that need no encoding must not be encoded: one path has one spelling. */
-static bool decode(char *text, size_t *ret_length)
-{
-    char *out = text;
-    for (const char *in = text; *in != '\0'; in++) {
-        if (is_plain((unsigned char)*in)) {
-            *out++ = *in;
-            continue;
-        }
-        if (*in != '%')
-            return false;
-        int const high = hex_value(in[1]);
-        int const low = high < 0 ? -1 : hex_value(in[2]);
-        if (low < 0)
-            return false;
-        unsigned char const c = (unsigned char)(high << 4 | low);
-        if (c == '\0' || is_plain(c))
-            return false;
-        *out++ = (char)c;
-        in += 2;
-    }
-    *out = '\0';
-    *ret_length = (size_t)(out - text);
-    return true;
-}
-
 static bool read_state(const char *word, enum tf_route_state *ret_state)
 {
     for (int state = TF_ROUTE_BUILDING; state <= TF_ROUTE_REFUSED; state++) {
@@ -202,19 +145,19 @@ static int read_function(struct reader *reader, struct tf_routes *routes, const 
     if (site == NULL)
         return broken(reader, "a function before any site");
     struct tf_route route = {.site = site};
-    const char *const state = take_word(&rest);
+    const char *const state = tf_line_word(&rest);
     if (state == NULL || !read_state(state, &route.state))
         return broken(reader, "unknown state");
-    const char *const key = take_word(&rest);
+    const char *const key = tf_line_word(&rest);
     if (key == NULL || !read_word(key, route.key, sizeof(route.key)))
         return broken(reader, "malformed key");
     if (route.state == TF_ROUTE_LIVE ? !tf_hash_is_hex(route.key) : route.key[0] != '\0')
         return broken(reader, "a key that does not suit the state");
-    const char *const build_id = take_word(&rest);
+    const char *const build_id = tf_line_word(&rest);
     if (build_id == NULL || !read_word(build_id, route.build_id, sizeof(route.build_id)))
         return broken(reader, "malformed build id");
     size_t path_length;
-    if (!decode(rest, &path_length))
+    if (!tf_line_decode(rest, &path_length))
         return broken(reader, "malformed percent-encoding");
     if (!tf_route_path_is_valid(rest, path_length))
         return broken(reader, "not a path of a function");
@@ -222,31 +165,62 @@ static int read_function(struct reader *reader, struct tf_routes *routes, const 
     return added(reader, tf_routes_add(routes, &route), "a malformed build id, or a function that is there already");
 }
 
+/* The site's rules end where other lines begin. */
+static int end_access(struct reader *reader, struct tf_routes *routes)
+{
+    struct tf_access *access = NULL;
+    if (reader->access == NULL)
+        return 0;
+    if (!tf_access_reader_finish(&reader->access, &access))
+        return broken(reader, "rules that are not whole");
+    tf_routes_take_access(routes, reader->site, access);
+    return 0;
+}
+
+static int read_access(struct reader *reader, const struct tf_routes *routes, char *rest)
+{
+    if (reader->site == NULL || tf_routes_access(routes, reader->site) != NULL || reader->access != NULL)
+        return broken(reader, "rules without a site, or a second time");
+    reader->access = tf_access_reader_create(rest);
+    return reader->access != NULL ? 0 : broken(reader, "malformed rules");
+}
+
+static int read_line(struct reader *reader, struct tf_routes *routes)
+{
+    if (reader->access != NULL && (strncmp(reader->line, "user ", 5) == 0 || strncmp(reader->line, "rule ", 5) == 0 ||
+                                   strncmp(reader->line, "grant ", 6) == 0))
+        return tf_access_reader_line(reader->access, reader->line) ? 0 : broken(reader, "malformed rules");
+    int result = end_access(reader, routes);
+    if (result != 0)
+        return result;
+    char *rest = reader->line;
+    const char *const word = tf_line_word(&rest);
+    if (word == NULL)
+        return broken(reader, "unknown line");
+    if (strcmp(word, "function") == 0)
+        return read_function(reader, routes, reader->site, rest);
+    if (strcmp(word, "access") == 0)
+        return read_access(reader, routes, rest);
+    if (strcmp(word, "site") != 0)
+        return broken(reader, "unknown line");
+    result = added(reader, tf_routes_add_site(routes, rest), "not a site, or one that is there already");
+    if (result == 0)
+        reader->site = rest;
+    return result;
+}
+
 static int read_lines(struct reader *reader, struct tf_routes *routes)
 {
-    const char *site = NULL;
-    while (reader->next != reader->end) {
-        int result = next_line(reader);
-        if (result != 0)
-            return result;
-        char *rest = reader->line;
-        const char *const word = take_word(&rest);
-        if (word == NULL)
-            return broken(reader, "unknown line");
-        if (strcmp(word, "function") == 0) {
-            result = read_function(reader, routes, site, rest);
-            if (result != 0)
-                return result;
-        } else if (strcmp(word, "site") == 0) {
-            result = added(reader, tf_routes_add_site(routes, rest), "not a site, or one that is there already");
-            if (result != 0)
-                return result;
-            site = rest;
-        } else {
-            return broken(reader, "unknown line");
-        }
+    int result = 0;
+    while (result == 0 && reader->next != reader->end) {
+        result = next_line(reader);
+        if (result == 0)
+            result = read_line(reader, routes);
     }
-    return 0;
+    if (result == 0)
+        result = end_access(reader, routes);
+    tf_access_reader_destroy(&reader->access);
+    return result;
 }
 
 /* Checks the last line against everything before it, and the first line's format and generation. */

@@ -3,6 +3,7 @@
 #define TF_SITES_ROUTES_INTERNAL_H
 
 #include "base/arena.h"
+#include "sites/access.h"
 #include "sites/routes.h"
 
 #define TF_ROUTES_NONE UINT32_MAX
@@ -10,6 +11,8 @@
 struct tf_routes_site {
     const char *name;                   /* in the table's arena */
     uint32_t first_route, last_route;   /* the site's routes as a list; TF_ROUTES_NONE: none */
+    const struct tf_access *access;     /* NULL: the site has no rules of its own */
+    struct tf_access *owned_access;     /* the same, where it goes with the table; else NULL */
 };
 
 /*
@@ -37,6 +40,9 @@ struct tf_routes {
     uint32_t site_count, site_capacity;
     struct tf_routes_index route_index, site_index;
 };
+
+/* As tf_routes_set_access; takes the rules over, in any case. */
+void tf_routes_take_access(struct tf_routes *routes, const char *site, struct tf_access *access);
 
 /* Relative, "/"-separated, no empty, "." or ".." segment, no NUL, ends in ".wasm", short enough. */
 bool tf_route_path_is_valid(const char *path, size_t length);

@@ -155,17 +155,21 @@ static void on_name(struct tf_watcher *watcher, int wd, const struct inotify_eve
     if (folder == NULL)
         return;
     bool const is_folder = (event->mask & IN_ISDIR) != 0;
-    if (!is_folder && (folder == watcher->root || !tf_name_is_function(event->name)))
+    bool const is_config = tf_name_is_site_config(folder, event->name);
+    if (!is_folder && !is_config && (folder == watcher->root || !tf_name_is_function(event->name)))
         return;
     if (is_folder && event->mask & IN_ATTRIB && tf_tree_find(watcher, folder, event->name) == NULL)
         return; /* of a folder that is none of ours */
     int const fd = tf_tree_open(watcher, folder);
     if (fd < 0)
         return; /* its own disappearance is told by another event */
-    if (is_folder)
+    bool const was_closed = (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0;
+    if (is_config)
+        tf_site_access_examine(watcher, folder->site, fd, was_closed);
+    else if (is_folder)
         on_folder_event(watcher, folder, fd, event);
     else
-        tf_item_examine(watcher, folder, fd, event->name, (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0);
+        tf_item_examine(watcher, folder, fd, event->name, was_closed);
     close(fd);
 }
 

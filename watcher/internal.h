@@ -169,8 +169,18 @@ struct tf_node { /* what a name in a folder means */
     bool is_folder;
 };
 
+struct tf_site_config { /* the site's .kbp_config */
+    bool is_there;
+    enum tf_access_state state;
+    struct tf_access *rules;     /* RULES; owned */
+    struct tf_identity identity; /* of what was judged; without meaning while PENDING */
+    uint64_t due_ns;             /* when to look again; 0: when an event or a rescan says so */
+    char reason[TF_ERROR_TEXT_BYTES];
+};
+
 struct tf_site {
     struct tf_folder *folder; /* its name is the site's */
+    struct tf_site_config config;
     struct tf_site_queue queues[TF_LANE_COUNT];
     uint64_t functions, folders;
     bool said_functions, said_folders; /* that a limit is reached */
@@ -231,6 +241,7 @@ struct tf_watcher {
     struct tf_folder *root;
     struct tf_table names, watches;
     uint64_t name_seed, scans, sites;
+    uint64_t access_due_ns; /* the earliest of the sites' configs; 0: none */
     struct tf_item *settling_first, *settling_last; /* ascending by due_ns */
     struct tf_routes *previous; /* of the run before, during the first scan only */
     bool said_watch_limit, said_sites_full;
@@ -273,6 +284,14 @@ bool tf_tree_move(struct tf_watcher *watcher, struct tf_folder *moved, struct tf
 /* Unlinks a node from its parent and the names; links it elsewhere. */
 void tf_tree_attach(struct tf_watcher *watcher, struct tf_node *node, struct tf_folder *parent, const char *name);
 void tf_tree_detach(struct tf_watcher *watcher, struct tf_node *node);
+
+/* Rules of access (site_access.c). `fd` is the site's folder. */
+bool tf_name_is_site_config(const struct tf_folder *folder, const char *name);
+void tf_site_access_examine(struct tf_watcher *watcher, struct tf_site *site, int fd, bool was_closed);
+void tf_site_access_settle(struct tf_watcher *watcher, uint64_t now_ns);
+/* What the routes say; NULL: there is no config. Lasts until the next look. */
+const struct tf_access *tf_site_access(const struct tf_site *site);
+void tf_site_access_dispose(struct tf_site *site);
 
 /* Looks at one function file. `was_closed`: an event said that it was written completely, or moved here. */
 void tf_item_examine(struct tf_watcher *watcher, struct tf_folder *folder, int fd, const char *name, bool was_closed);

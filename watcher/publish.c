@@ -182,7 +182,10 @@ static int write_routes(struct tf_watcher *watcher, uint64_t generation, struct 
         return tf_error_set(error, TF_ERR_SYSTEM, "no memory for the routes");
     int result = TF_OK;
     for (const struct tf_node *node = watcher->root->nodes; node != NULL && result == TF_OK; node = node->next) {
+        const struct tf_access *const access = tf_site_access(((const struct tf_folder *)node)->site);
         result = tf_routes_add_site(routes, node->name);
+        if (result == TF_OK && access != NULL)
+            result = tf_routes_set_access(routes, node->name, access);
         if (result == TF_OK)
             result = add_folder(routes, (const struct tf_folder *)node);
     }

@@ -76,6 +76,23 @@ static void write_folder(struct tf_buffer *json, const struct tf_folder *folder,
     }
 }
 
+/* Rules of access, where a site has a file of them. */
+static void write_configs(struct tf_buffer *json, const struct tf_folder *root)
+{
+    bool is_first = true;
+    for (const struct tf_node *node = root->nodes; node != NULL; node = node->next) {
+        const struct tf_site_config *const config = &((const struct tf_folder *)node)->site->config;
+        if (!config->is_there)
+            continue;
+        tf_buffer_append_text(json, is_first ? "\n{\"site\": " : ",\n{\"site\": ");
+        is_first = false;
+        tf_json_string(json, node->name);
+        member(json, "state", tf_access_state_name(config->state));
+        member(json, "error", config->reason);
+        tf_buffer_append_byte(json, '}');
+    }
+}
+
 int tf_status_write(struct tf_watcher *watcher, struct tf_error *error)
 {
     struct tf_buffer json;
@@ -89,6 +106,8 @@ int tf_status_write(struct tf_watcher *watcher, struct tf_error *error)
     member(&json, "updated", now);
     tf_buffer_append_text(&json, ", \"functions\": [");
     write_folder(&json, watcher->root, &is_first);
+    tf_buffer_append_text(&json, "\n], \"configs\": [");
+    write_configs(&json, watcher->root);
     tf_buffer_append_text(&json, "\n]}\n");
     int const result =
         json.failed ? tf_error_set(error, TF_ERR_SYSTEM, "no memory for the status")

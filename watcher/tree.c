@@ -153,6 +153,7 @@ void tf_tree_remove(struct tf_watcher *watcher, struct tf_node *node)
         folder->site->folders--;
         if (folder->site->folder == folder) {
             watcher->sites--;
+            tf_site_access_dispose(folder->site);
             free(folder->site);
         }
     }
@@ -221,6 +222,8 @@ void tf_tree_scan(struct tf_watcher *watcher, struct tf_folder *folder, int fd)
 {
     /* The watch comes first: what appears during the scan is seen by it or told by an event, perhaps both. */
     tf_watch_folder(watcher, folder, fd);
+    if (folder->site != NULL && folder->site->folder == folder)
+        tf_site_access_examine(watcher, folder->site, fd, false);
     int const list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
     if (list == NULL) {

@@ -121,10 +121,13 @@ static uint64_t turn(struct tf_watcher *watcher)
 {
     uint64_t now_ns = tf_clock_ns();
     tf_items_settle(watcher, now_ns);
+    tf_site_access_settle(watcher, now_ns);
     bool const is_gone = watcher->root_fd < 0;
     if (is_gone ? now_ns >= watcher->root_retry_ns : watcher->rescan_now || now_ns >= watcher->rescan_due_ns)
         rescan(watcher, now_ns);
     uint64_t due_ns = tf_publish(watcher, tf_clock_ns());
+    if (watcher->access_due_ns != 0)
+        due_ns = earlier(due_ns, watcher->access_due_ns);
     if (watcher->settling_first != NULL)
         due_ns = earlier(due_ns, watcher->settling_first->due_ns);
     return earlier(due_ns, watcher->root_fd < 0 ? watcher->root_retry_ns : watcher->rescan_due_ns);

@@ -77,6 +77,7 @@ int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *erro
  * "optimised"), "tier_note" (why it is fast, and whether that will change), "error": {"code", "text", "at",
  * "source_sha256"} or null}]}. `state` is that of the route; `error` tells of the newest upload even when an
  * older version is live. What is not known is null. A file that is never served (a link, a name that is not UTF-8) is
- * listed as refused, with the reason. */
+ * listed as refused, with the reason. "configs" are the sites that have a .kbp_config: [{"site", "state" ("rules",
+ * "pending", "invalid", "broken"), "error"}]. */
 
 #endif

@@ -49,6 +49,10 @@
     X(site_functions,           10000, 1,       1000000,  "entries",  "functions of one site")                    \
     X(site_folders,             10000, 1,       1000000,  "entries",  "folders of one site")                      \
     X(site_depth,                  32, 1,            64,  "levels",   "folders inside one another in a site")     \
+    X(config_bytes,            262144, 0,      16777216,  "bytes",    "a site's .kbp_config")                      \
+    X(config_users,              1000, 0,        100000,  "entries",  "users in a .kbp_config")                    \
+    X(config_rules,              1000, 0,        100000,  "entries",  "paths in a .kbp_config")                    \
+    X(config_bcrypt_cost,          12, 4,            20,  "powers of 2", "bcrypt cost of a password in a .kbp_config") \
     /* a request */                                                                                               \
     X(memory_pages,              2048, 1,         65536,  "pages of 64 KiB", "linear memory of one instance")     \
     X(guest_stack_bytes,       524288, 131072,  8388608,  "bytes",    "native stack of one guest")                \
@@ -94,6 +98,10 @@
     X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "linear memories in one worker, running or warm") \
     X(site_memory_bytes, 2147483648, 65536, 1099511627776, "bytes", "linear memories of one site's running requests in one worker") \
     X(image_bytes,         2147483648, 134217728, 1099511627776, "bytes", "start images of the functions that one worker has loaded") \
+    X(password_checks,             64, 1,         10000,  "entries",  "passwords that wait to be checked by one worker") \
+    X(site_password_checks,        16, 1,         10000,  "entries",  "of these, of one site")                    \
+    X(client_password_checks,       4, 1,         10000,  "entries",  "of these, from one client address")        \
+    X(password_memory_s,           60, 0,          3600,  "seconds",  "how long a worker remembers that a password was right") \
     X(connections,              10000, 1,       1000000,  "entries",  "client connections of one worker")         \
     X(function_concurrency,       256, 1,         16000,  "entries",  "requests of one function in one worker at once") \
     X(site_concurrency,           256, 1,         16000,  "entries",  "requests of one site in one worker at once") \
