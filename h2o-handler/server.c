@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "h2o-handler/head_scan.h"
+#include "h2o-handler/loop_clock.h"
 #include "h2o-handler/response.h"
 
 struct handler {
@@ -96,6 +97,7 @@ int tf_server_init(struct tf_server *server, const struct tf_limits *limits, con
     server->on_request = on_request;
     server->data = data;
     configure(server, limits);
+    tf_loop_clock_enter(&server->context._timestamp_cache.tv_at);
     server->loop = h2o_evloop_create();
     h2o_context_init(&server->context, server->loop, &server->config);
     tf_lingerers_init(&server->lingerers, &server->context);
@@ -148,6 +150,7 @@ void tf_server_dispose(struct tf_server *server)
     h2o_context_dispose(&server->context);
     h2o_config_dispose(&server->config);
     h2o_evloop_destroy(server->loop);
+    tf_loop_clock_leave();
     server->loop = NULL;
 }
 
