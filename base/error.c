@@ -89,6 +89,8 @@ const char *tf_error_name(int code)
         return "cancelled";
     case TF_ERR_NO_MEMORY:
         return "no_memory";
+    case TF_ERR_TRUST:
+        return "trust";
     }
     return "unknown";
 }

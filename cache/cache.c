@@ -1,4 +1,4 @@
-/* The cache as its users see it: open, put, get, has, and the source index. How things lie on disk: hot.c, store.c. */
+/* The cache as its users see it: open, put, get and has. How things lie on disk: hot.c, store.c, index.c. */
 #include "cache/cache.h"
 #include "cache/internal.h"
 
@@ -75,7 +75,16 @@ static int open_folder(struct tf_cache *cache, const char *folder, struct tf_err
     return result;
 }
 
-int tf_cache_open(const char *folder, enum tf_cache_mode mode, struct tf_cache **ret_cache, struct tf_error *error)
+static int open_trust(struct tf_cache *cache, const char *trust_folder, struct tf_error *error)
+{
+    char own[TF_CACHE_PATH_BYTES + 8];
+    snprintf(own, sizeof(own), "%s/trust", cache->path);
+    return tf_trust_open(trust_folder != NULL ? trust_folder : own, cache->mode == TF_CACHE_WRITE, &cache->trust,
+                         error);
+}
+
+int tf_cache_open_trusting(const char *folder, enum tf_cache_mode mode, const char *trust_folder,
+                           struct tf_cache **ret_cache, struct tf_error *error)
 {
     struct tf_cache *cache = malloc(sizeof(*cache));
     if (cache == NULL)
@@ -85,6 +94,8 @@ int tf_cache_open(const char *folder, enum tf_cache_mode mode, struct tf_cache *
     int result = open_folder(cache, folder, error);
     if (result == 0)
         result = open_subfolders(cache, error);
+    if (result == 0)
+        result = open_trust(cache, trust_folder, error);
     if (result != 0) {
         tf_cache_close(&cache);
         return result;
@@ -93,6 +104,16 @@ int tf_cache_open(const char *folder, enum tf_cache_mode mode, struct tf_cache *
         tf_cache_clean_tmp(cache);
     *ret_cache = cache;
     return 0;
+}
+
+int tf_cache_open(const char *folder, enum tf_cache_mode mode, struct tf_cache **ret_cache, struct tf_error *error)
+{
+    return tf_cache_open_trusting(folder, mode, NULL, ret_cache, error);
+}
+
+struct tf_trust *tf_cache_trust(const struct tf_cache *cache)
+{
+    return cache->trust;
 }
 
 void tf_cache_close(struct tf_cache **cache)
@@ -105,6 +126,7 @@ void tf_cache_close(struct tf_cache **cache)
         if (fds[i] >= 0)
             close(fds[i]);
     }
+    tf_trust_close(&(*cache)->trust);
     free(*cache);
     *cache = NULL;
 }
@@ -116,27 +138,22 @@ int tf_cache_folder_fd(const struct tf_cache *cache)
 
 /* ---- artifacts ---- */
 
-static bool matches(const void *bytes, uint64_t length, const char *sha256)
+static int put_hot(struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error)
 {
-    uint8_t digest[TF_HASH_BYTES];
-    char hex[TF_HASH_HEX_BYTES];
-    tf_hash_bytes(bytes, length, digest);
-    tf_hash_hex(digest, hex);
-    return strcmp(hex, sha256) == 0;
-}
-
-static int put_hot(struct tf_cache *cache, const struct tf_manifest *manifest, const struct tf_buffer *json,
-                   const void *object, const void *image, struct tf_error *error)
-{
+    const struct tf_manifest *const manifest = parts->manifest;
     struct tf_hot_draft draft;
     int result = tf_hot_begin(cache, &draft, error);
     if (result != 0)
         return result;
-    result = tf_hot_write_file(&draft, TF_CACHE_OBJECT_NAME, object, manifest->object_bytes, error);
+    result = tf_hot_write_file(&draft, TF_CACHE_OBJECT_NAME, &parts->object, manifest->object_bytes, error);
     if (result == 0 && manifest->image_bytes > 0)
-        result = tf_hot_write_file(&draft, TF_CACHE_IMAGE_NAME, image, manifest->image_bytes, error);
+        result = tf_hot_write_file(&draft, TF_CACHE_IMAGE_NAME, &parts->image, manifest->image_bytes, error);
     if (result == 0)
-        result = tf_hot_write_file(&draft, TF_CACHE_MANIFEST_NAME, json->bytes, json->length, error);
+        result = tf_hot_write_file(&draft, TF_CACHE_MANIFEST_NAME, &(struct tf_content){.bytes = parts->json->bytes},
+                                   parts->json->length, error);
+    if (result == 0)
+        result = tf_hot_write_file(&draft, TF_CACHE_SIGNATURE_NAME, &(struct tf_content){.bytes = &parts->signature},
+                                   TF_SIGNATURE_BYTES, error);
     if (result == 0)
         return tf_hot_commit(cache, &draft, manifest->key, error);
     tf_hot_abandon(cache, &draft);
@@ -146,10 +163,54 @@ static int put_hot(struct tf_cache *cache, const struct tf_manifest *manifest, c
 static bool is_hot(const struct tf_cache *cache, const char *key)
 {
     struct tf_cache_entry entry;
-    if (tf_hot_open(cache, key, &entry, NULL) != 0)
+    if (tf_hot_open(cache, key, &entry, NULL, NULL) != 0)
         return false;
     tf_cache_entry_dispose(&entry);
     return true;
+}
+
+void tf_manifest_digest(const void *json, size_t length, uint8_t ret_digest[TF_HASH_BYTES])
+{
+    tf_hash_bytes(json, length, ret_digest);
+}
+
+int tf_parts_check(const struct tf_cache *cache, const struct tf_manifest *manifest, const void *json, size_t length,
+                   const struct tf_signature *signature, struct tf_error *error)
+{
+    uint8_t digest[TF_HASH_BYTES];
+    tf_manifest_digest(json, length, digest);
+    int const result = tf_trust_check(cache->trust, TF_SIGNED_MANIFEST, digest, signature, error);
+    return result == 0 ? tf_trust_check_artifact(cache->trust, manifest, error) : result;
+}
+
+int tf_parts_put(struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error)
+{
+    const char *const key = parts->manifest->key;
+    int result = 0;
+    /* The store first: killed in between, the next tf_cache_has finds everything it needs to go on. */
+    if (tf_store_read(cache, key, NULL, NULL) != 0)
+        result = tf_store_write(cache, parts, error);
+    if (result == 0 && !is_hot(cache, key))
+        result = put_hot(cache, parts, error);
+    return result;
+}
+
+/* The hashes agree, and it is signed. What is signed here may still not be wanted: a hash may be revoked. */
+static int sign_parts(struct tf_cache *cache, struct tf_parts *parts, struct tf_error *error)
+{
+    const struct tf_manifest *const manifest = parts->manifest;
+    uint8_t digest[TF_HASH_BYTES];
+    struct tf_error inner = {0};
+    int result = tf_content_check(&parts->object, manifest->object_bytes, manifest->object_sha256, error);
+    if (result == 0 && manifest->image_bytes > 0)
+        result = tf_content_check(&parts->image, manifest->image_bytes, manifest->image_sha256, error);
+    if (result != 0)
+        return result;
+    tf_manifest_digest(parts->json->bytes, parts->json->length, digest);
+    result = tf_trust_sign(cache->trust, TF_SIGNED_MANIFEST, digest, &parts->signature, &inner);
+    if (result == 0)
+        result = tf_parts_check(cache, manifest, parts->json->bytes, parts->json->length, &parts->signature, &inner);
+    return result == 0 ? 0 : tf_error_set(error, result, "artifact %s: %s", manifest->key, inner.text);
 }
 
 int tf_cache_put(struct tf_cache *cache, const struct tf_manifest *manifest, const void *object, const void *image,
@@ -159,16 +220,13 @@ int tf_cache_put(struct tf_cache *cache, const struct tf_manifest *manifest, con
         return tf_error_set(error, TF_ERR_USAGE, "the cache was opened for reading");
     struct tf_buffer json;
     tf_buffer_init(&json, TF_MANIFEST_MOST_BYTES);
+    struct tf_parts parts = {
+        .manifest = manifest, .json = &json, .object = {.bytes = object}, .image = {.bytes = image}};
     int result = tf_manifest_write(manifest, &json, error);
-    if (result == 0 && (!matches(object, manifest->object_bytes, manifest->object_sha256) ||
-                        (manifest->image_bytes > 0 && !matches(image, manifest->image_bytes, manifest->image_sha256))))
-        result = tf_error_set(error, TF_ERR_CORRUPT, "artifact %s does not match the hashes in its manifest",
-                              manifest->key);
-    /* The store first: killed in between, the next tf_cache_has finds everything it needs to go on. */
-    if (result == 0 && tf_store_read(cache, manifest->key, NULL, NULL) != 0)
-        result = tf_store_write(cache, manifest, &json, object, image, error);
-    if (result == 0 && !is_hot(cache, manifest->key))
-        result = put_hot(cache, manifest, &json, object, image, error);
+    if (result == 0)
+        result = sign_parts(cache, &parts, error);
+    if (result == 0)
+        result = tf_parts_put(cache, &parts, error);
     tf_buffer_dispose(&json);
     return result;
 }
@@ -190,12 +248,12 @@ bool tf_cache_has(struct tf_cache *cache, const char *key)
     if (!tf_hash_is_hex(key))
         return false;
     struct tf_cache_entry entry;
-    int const result = tf_hot_open(cache, key, &entry, NULL);
+    int const result = tf_hot_open(cache, key, &entry, NULL, NULL);
     if (result == 0) {
         tf_cache_entry_dispose(&entry);
         return true;
     }
-    if (cache->mode != TF_CACHE_WRITE || (result != TF_ERR_NOT_FOUND && result != TF_ERR_CORRUPT))
+    if (cache->mode != TF_CACHE_WRITE || (result != TF_ERR_NOT_FOUND && result != TF_ERR_CORRUPT && result != TF_ERR_TRUST))
         return false;
     return restore(cache, key) && is_hot(cache, key);
 }
@@ -204,91 +262,5 @@ int tf_cache_get(struct tf_cache *cache, const char *key, struct tf_cache_entry 
 {
     if (!tf_hash_is_hex(key))
         return tf_error_set(error, TF_ERR_NOT_FOUND, "that is not the key of an artifact");
-    return tf_hot_open(cache, key, ret_entry, error);
-}
-
-/* ---- source index: a line "<key> <sha256 of name and key>" ---- */
-
-#define INDEX_LINE_BYTES (2 * (TF_HASH_HEX_BYTES - 1) + 2)
-
-static void index_name(const char *source_sha256, const char *fingerprint, char ret_name[TF_HASH_HEX_BYTES])
-{
-    uint8_t digest[TF_HASH_BYTES];
-    struct tf_hash *const hash = tf_hash_create();
-    tf_hash_field(hash, source_sha256, strlen(source_sha256));
-    tf_hash_field(hash, fingerprint, strlen(fingerprint));
-    tf_hash_finish(hash, digest);
-    tf_hash_hex(digest, ret_name);
-}
-
-static void index_line(const char *name, const char *key, char ret_line[INDEX_LINE_BYTES + 1])
-{
-    uint8_t digest[TF_HASH_BYTES];
-    char hex[TF_HASH_HEX_BYTES];
-    struct tf_hash *const hash = tf_hash_create();
-    tf_hash_field(hash, name, strlen(name));
-    tf_hash_field(hash, key, strlen(key));
-    tf_hash_finish(hash, digest);
-    tf_hash_hex(digest, hex);
-    snprintf(ret_line, INDEX_LINE_BYTES + 1, "%.64s %.64s\n", key, hex);
-}
-
-int tf_cache_index_put(struct tf_cache *cache, const char *source_sha256, const char *fingerprint, const char *key,
-                       struct tf_error *error)
-{
-    if (cache->mode != TF_CACHE_WRITE || !tf_hash_is_hex(key))
-        return tf_error_set(error, TF_ERR_USAGE, "not a key, or a cache that was opened for reading");
-    char known[TF_HASH_HEX_BYTES];
-    if (tf_cache_index_find(cache, source_sha256, fingerprint, known, NULL) == 0 && strcmp(known, key) == 0)
-        return 0;
-    char name[TF_HASH_HEX_BYTES], line[INDEX_LINE_BYTES + 1], temporary[TF_CACHE_TEMPORARY_BYTES];
-    index_name(source_sha256, fingerprint, name);
-    index_line(name, key, line);
-    int fd = -1;
-    int result = tf_cache_temporary_name(temporary, error);
-    if (result == 0)
-        result = tf_cache_create_file(cache->tmp_fd, temporary, &fd, error);
-    if (result != 0)
-        return result;
-    result = tf_file_write_all(fd, line, INDEX_LINE_BYTES, error);
-    if (result == 0)
-        result = tf_cache_finish_file(fd, error);
-    else
-        close(fd);
-    if (result != 0) {
-        unlinkat(cache->tmp_fd, temporary, 0);
-        return result;
-    }
-    return tf_cache_place_file(cache, temporary, cache->index_fd, name, error);
-}
-
-int tf_cache_index_find(struct tf_cache *cache, const char *source_sha256, const char *fingerprint,
-                        char ret_key[TF_HASH_HEX_BYTES], struct tf_error *error)
-{
-    char name[TF_HASH_HEX_BYTES], line[INDEX_LINE_BYTES + 1], key[TF_HASH_HEX_BYTES];
-    index_name(source_sha256, fingerprint, name);
-    int prefix_fd = -1;
-    int result = tf_cache_open_prefix(cache->index_fd, name, false, &prefix_fd, error);
-    if (result != 0)
-        return result;
-    struct tf_buffer text;
-    tf_buffer_init(&text, INDEX_LINE_BYTES);
-    result = tf_file_read(prefix_fd, name, &text, error);
-    close(prefix_fd);
-    bool good = false;
-    if (result == 0 && text.length == INDEX_LINE_BYTES) {
-        memcpy(key, text.bytes, TF_HASH_HEX_BYTES - 1);
-        key[TF_HASH_HEX_BYTES - 1] = '\0';
-        if (tf_hash_is_hex(key)) {
-            index_line(name, key, line);
-            good = memcmp(line, text.bytes, INDEX_LINE_BYTES) == 0;
-        }
-    }
-    tf_buffer_dispose(&text);
-    if (result == TF_ERR_SYSTEM)
-        return result;
-    if (!good)
-        return tf_error_set(error, TF_ERR_NOT_FOUND, "this source is not in the cache's index");
-    memcpy(ret_key, key, sizeof(key));
-    return 0;
+    return tf_hot_open(cache, key, ret_entry, NULL, error);
 }

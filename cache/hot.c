@@ -61,7 +61,24 @@ static int open_checked(int folder_fd, const char *name, uint64_t bytes, const c
     return 0;
 }
 
-static int read_manifest(int folder_fd, const char *key, struct tf_manifest *ret_manifest, struct tf_error *error)
+static int read_signature(int folder_fd, struct tf_signature *ret_signature, struct tf_error *error)
+{
+    struct tf_buffer bytes;
+    tf_buffer_init(&bytes, TF_SIGNATURE_BYTES);
+    int result = tf_file_read(folder_fd, TF_CACHE_SIGNATURE_NAME, &bytes, error);
+    if (result == 0 && bytes.length != TF_SIGNATURE_BYTES)
+        result = tf_error_set(error, TF_ERR_CORRUPT, "its signature is cut short");
+    else if (result == 0)
+        memcpy(ret_signature, bytes.bytes, TF_SIGNATURE_BYTES);
+    else if (result != TF_ERR_SYSTEM)
+        result = TF_ERR_CORRUPT; /* missing, not a file, too large */
+    tf_buffer_dispose(&bytes);
+    return result;
+}
+
+/* The signature is judged before anything else is read: what nobody vouches for is not worth a look. */
+static int read_manifest(const struct tf_cache *cache, int folder_fd, const char *key,
+                         struct tf_manifest *ret_manifest, struct tf_signature *ret_signature, struct tf_error *error)
 {
     struct tf_buffer json;
     tf_buffer_init(&json, TF_MANIFEST_MOST_BYTES);
@@ -70,6 +87,13 @@ static int read_manifest(int folder_fd, const char *key, struct tf_manifest *ret
         result = TF_ERR_CORRUPT; /* missing, not a file, too large */
     if (result == 0)
         result = tf_manifest_parse((const char *)json.bytes, json.length, ret_manifest, error);
+    if (result == 0) {
+        result = read_signature(folder_fd, ret_signature, error);
+        if (result == 0)
+            result = tf_parts_check(cache, ret_manifest, json.bytes, json.length, ret_signature, error);
+        if (result != 0)
+            tf_manifest_dispose(ret_manifest);
+    }
     tf_buffer_dispose(&json);
     if (result != 0)
         return result;
@@ -83,9 +107,10 @@ static int read_manifest(int folder_fd, const char *key, struct tf_manifest *ret
     return result;
 }
 
-static int open_artifact(int folder_fd, const char *key, struct tf_cache_entry *entry, struct tf_error *error)
+static int open_artifact(const struct tf_cache *cache, int folder_fd, const char *key, struct tf_cache_entry *entry,
+                         struct tf_signature *signature, struct tf_error *error)
 {
-    int result = read_manifest(folder_fd, key, &entry->manifest, error);
+    int result = read_manifest(cache, folder_fd, key, &entry->manifest, signature, error);
     if (result != 0)
         return result;
     const struct tf_manifest *const manifest = &entry->manifest;
@@ -98,7 +123,7 @@ static int open_artifact(int folder_fd, const char *key, struct tf_cache_entry *
 }
 
 static int open_once(const struct tf_cache *cache, const char *key, struct tf_cache_entry *ret_entry,
-                     struct tf_error *error)
+                     struct tf_signature *signature, struct tf_error *error)
 {
     int prefix_fd = -1;
     int result = tf_cache_open_prefix(cache->hot_fd, key, false, &prefix_fd, error);
@@ -117,7 +142,7 @@ static int open_once(const struct tf_cache *cache, const char *key, struct tf_ca
     }
     struct tf_cache_entry entry = {.object_fd = -1, .image_fd = -1};
     struct tf_error inner = {0};
-    result = open_artifact(folder_fd, key, &entry, &inner);
+    result = open_artifact(cache, folder_fd, key, &entry, signature, &inner);
     close(folder_fd);
     if (result != 0) {
         tf_cache_entry_dispose(&entry);
@@ -130,12 +155,15 @@ static int open_once(const struct tf_cache *cache, const char *key, struct tf_ca
 }
 
 int tf_hot_open(const struct tf_cache *cache, const char *key, struct tf_cache_entry *ret_entry,
-                struct tf_error *error)
+                struct tf_signature *ret_signature, struct tf_error *error)
 {
-    int result = open_once(cache, key, ret_entry, error);
+    struct tf_signature signature;
+    int result = open_once(cache, key, ret_entry, &signature, error);
     /* Two writers that repair one artifact swap twice; we may have looked into the folder that is being removed. */
     if (result == TF_ERR_CORRUPT)
-        result = open_once(cache, key, ret_entry, error);
+        result = open_once(cache, key, ret_entry, &signature, error);
+    if (result == 0 && ret_signature != NULL)
+        *ret_signature = signature;
     return result;
 }
 
@@ -162,14 +190,19 @@ int tf_hot_begin(const struct tf_cache *cache, struct tf_hot_draft *ret_draft, s
     return result;
 }
 
-int tf_hot_write_file(const struct tf_hot_draft *draft, const char *name, const void *bytes, size_t length,
-                      struct tf_error *error)
+static int write_piece(void *context, const void *bytes, size_t length, struct tf_error *error)
+{
+    return tf_file_write_all(*(const int *)context, bytes, length, error);
+}
+
+int tf_hot_write_file(const struct tf_hot_draft *draft, const char *name, const struct tf_content *content,
+                      uint64_t length, struct tf_error *error)
 {
     int fd;
     int result = tf_cache_create_file(draft->fd, name, &fd, error);
     if (result != 0)
         return result;
-    result = tf_file_write_all(fd, bytes, length, error);
+    result = tf_content_each(content, length, write_piece, &fd, error);
     if (result != 0) {
         close(fd);
         return result;
@@ -189,7 +222,7 @@ static int replace(const struct tf_cache *cache, const struct tf_hot_draft *draf
                    struct tf_error *error)
 {
     struct tf_cache_entry present;
-    if (tf_hot_open(cache, key, &present, NULL) == 0) {
+    if (tf_hot_open(cache, key, &present, NULL, NULL) == 0) {
         tf_cache_entry_dispose(&present);
         return 0;
     }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "cache/cache.h"
+#include "cache/signature.h"
 
 #define TF_CACHE_PATH_BYTES 400 /* leaves room for the rest of object_path */
 #define TF_CACHE_TEMPORARY_BYTES 24
@@ -18,11 +19,13 @@
 #define TF_CACHE_MANIFEST_NAME "manifest.json"
 #define TF_CACHE_OBJECT_NAME "module.so"
 #define TF_CACHE_IMAGE_NAME "memory.img"
+#define TF_CACHE_SIGNATURE_NAME "manifest.sig"
 
 struct tf_cache {
     enum tf_cache_mode mode;
     /* Descriptors of the folders. READ: -1 for store, index and tmp where they are missing or closed to us. */
     int folder_fd, store_fd, hot_fd, index_fd, tmp_fd;
+    struct tf_trust *trust;
     char path[TF_CACHE_PATH_BYTES]; /* of the folder, absolute */
 };
 
@@ -44,6 +47,38 @@ int tf_cache_place_file(const struct tf_cache *cache, const char *temporary, int
 /* Removes what lies in tmp/ longer than an hour. What cannot be removed is left. */
 void tf_cache_clean_tmp(const struct tf_cache *cache);
 
+/* ---- content.c: what is stored, from memory or from a file ---- */
+
+struct tf_content {
+    const void *bytes; /* NULL: the file's */
+    int fd;            /* from offset 0; its own offset is neither used nor moved */
+};
+
+typedef int (*tf_content_fn)(void *context, const void *bytes, size_t length, struct tf_error *error);
+
+/* Hands out `length` bytes in pieces, so that memory does not grow with the artifact. Errors: CORRUPT (the file is
+ * shorter), SYSTEM, what `take` says. */
+int tf_content_each(const struct tf_content *content, uint64_t length, tf_content_fn take, void *context,
+                    struct tf_error *error);
+/* Errors: CORRUPT (another hash) and as above. */
+int tf_content_check(const struct tf_content *content, uint64_t length, const char *sha256, struct tf_error *error);
+
+/* A whole artifact on its way into the cache. */
+struct tf_parts {
+    const struct tf_manifest *manifest;
+    const struct tf_buffer *json; /* the manifest's text */
+    struct tf_signature signature;
+    struct tf_content object, image;
+};
+
+/* What is signed of a manifest: the digest of its text. */
+void tf_manifest_digest(const void *json, size_t length, uint8_t ret_digest[TF_HASH_BYTES]);
+/* Trusted, and not revoked. Errors: TRUST, CORRUPT. */
+int tf_parts_check(const struct tf_cache *cache, const struct tf_manifest *manifest, const void *json, size_t length,
+                   const struct tf_signature *signature, struct tf_error *error);
+/* Into store/ and hot/, where it is not there whole already. All of it has been checked. */
+int tf_parts_put(struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error);
+
 /* ---- hot.c: one folder per artifact ---- */
 
 /* An artifact's folder while it is made below tmp/. */
@@ -53,23 +88,42 @@ struct tf_hot_draft {
 };
 
 int tf_hot_begin(const struct tf_cache *cache, struct tf_hot_draft *ret_draft, struct tf_error *error);
-int tf_hot_write_file(const struct tf_hot_draft *draft, const char *name, const void *bytes, size_t length,
-                      struct tf_error *error);
+int tf_hot_write_file(const struct tf_hot_draft *draft, const char *name, const struct tf_content *content,
+                      uint64_t length, struct tf_error *error);
 /* Moves the draft to its place. An artifact that is there already stays if it verifies, else they are swapped. Ends the
  * draft also on failure. */
 int tf_hot_commit(const struct tf_cache *cache, struct tf_hot_draft *draft, const char *key, struct tf_error *error);
 void tf_hot_abandon(const struct tf_cache *cache, struct tf_hot_draft *draft);
-/* Opens and verifies, as tf_cache_get. */
+/* Opens and verifies, as tf_cache_get. `ret_signature` may be NULL. */
 int tf_hot_open(const struct tf_cache *cache, const char *key, struct tf_cache_entry *ret_entry,
-                struct tf_error *error);
+                struct tf_signature *ret_signature, struct tf_error *error);
 
 /* ---- store.c: one compressed file per artifact ---- */
 
-int tf_store_write(const struct tf_cache *cache, const struct tf_manifest *manifest, const struct tf_buffer *json,
-                   const void *object, const void *image, struct tf_error *error);
+int tf_store_write(const struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error);
 /* Reads and verifies all of it; with a draft, also writes its files there. Errors: NOT_FOUND, CORRUPT, SYSTEM. */
 int tf_store_read(const struct tf_cache *cache, const char *key, const struct tf_hot_draft *draft,
                   struct tf_error *error);
+
+/* ---- index.c: source and compiler → key ---- */
+
+#define TF_INDEX_FINGERPRINT_DIGITS 32
+#define TF_INDEX_NAME_BYTES (TF_HASH_HEX_BYTES + 1 + TF_INDEX_FINGERPRINT_DIGITS)
+
+struct tf_index_entry {
+    char name[TF_INDEX_NAME_BYTES]; /* <source>.<fingerprint> */
+    char key[TF_HASH_HEX_BYTES];
+    struct tf_signature signature;
+};
+
+bool tf_index_name_is_good(const char *name);
+/* Well-formed, and signed by somebody who is trusted. Errors: CORRUPT, TRUST. */
+int tf_index_check(const struct tf_cache *cache, const struct tf_index_entry *entry, struct tf_error *error);
+/* Reads and checks index/<ab>/<name>. Errors: as above, NOT_FOUND, REFUSED, LIMIT, SYSTEM. */
+int tf_index_read(const struct tf_cache *cache, int prefix_fd, const char *name, struct tf_index_entry *ret_entry,
+                  struct tf_error *error);
+/* Writes an entry that was checked. */
+int tf_index_write(const struct tf_cache *cache, const struct tf_index_entry *entry, struct tf_error *error);
 
 /* ---- manifest.c ---- */
 

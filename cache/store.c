@@ -1,7 +1,7 @@
 /*
  * store/: an artifact as one zstd frame, to keep and to ship. Inside the frame:
  *
- *     "TFARTIF1" │ length of the manifest, 8 bytes, little-endian │ manifest │ object │ image
+ *     "TFARTIF2" │ length of the manifest, 8 bytes, little-endian │ manifest │ its signature │ object │ image
  *
  * Object and image are as long as the manifest says. Nothing follows. Both directions stream, so that memory does not
  * grow with the artifact, and a reader writes no more than the manifest's (bounded) sizes, whatever the frame holds.
@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 
-#define MAGIC "TFARTIF1"
+#define MAGIC "TFARTIF2"
 #define MAGIC_BYTES 8
 #define HEAD_BYTES (MAGIC_BYTES + 8)
 #define CHUNK_BYTES ((size_t)128 << 10)
@@ -59,9 +59,16 @@ static int sink_put(struct sink *sink, const void *bytes, size_t length, ZSTD_En
     return 0;
 }
 
-static int write_frame(struct sink *sink, const struct tf_manifest *manifest, const struct tf_buffer *json,
-                       const void *object, const void *image)
+static int put_piece(void *context, const void *bytes, size_t length, struct tf_error *error)
 {
+    (void)error; /* the sink has its own, which is the same */
+    return sink_put(context, bytes, length, ZSTD_e_continue);
+}
+
+static int write_frame(struct sink *sink, const struct tf_parts *parts)
+{
+    const struct tf_manifest *const manifest = parts->manifest;
+    const struct tf_buffer *const json = parts->json;
     uint8_t head[HEAD_BYTES] = MAGIC;
     for (int i = 0; i < 8; i++)
         head[MAGIC_BYTES + i] = (uint8_t)((uint64_t)json->length >> (8 * i));
@@ -69,7 +76,8 @@ static int write_frame(struct sink *sink, const struct tf_manifest *manifest, co
     sink->chunk = malloc(CHUNK_BYTES);
     if (sink->context == NULL || sink->chunk == NULL)
         return tf_error_set(sink->error, TF_ERR_SYSTEM, "no memory to compress");
-    uint64_t const total = sizeof(head) + json->length + manifest->object_bytes + manifest->image_bytes;
+    uint64_t const total = sizeof(head) + json->length + TF_SIGNATURE_BYTES + manifest->object_bytes +
+                           manifest->image_bytes;
     ZSTD_CCtx_setParameter(sink->context, ZSTD_c_compressionLevel, COMPRESSION_LEVEL);
     ZSTD_CCtx_setParameter(sink->context, ZSTD_c_checksumFlag, 1);
     ZSTD_CCtx_setPledgedSrcSize(sink->context, total);
@@ -77,16 +85,17 @@ static int write_frame(struct sink *sink, const struct tf_manifest *manifest, co
     if (result == 0)
         result = sink_put(sink, json->bytes, json->length, ZSTD_e_continue);
     if (result == 0)
-        result = sink_put(sink, object, manifest->object_bytes, ZSTD_e_continue);
+        result = sink_put(sink, &parts->signature, TF_SIGNATURE_BYTES, ZSTD_e_continue);
     if (result == 0)
-        result = sink_put(sink, image, manifest->image_bytes, ZSTD_e_continue);
+        result = tf_content_each(&parts->object, manifest->object_bytes, put_piece, sink, sink->error);
+    if (result == 0)
+        result = tf_content_each(&parts->image, manifest->image_bytes, put_piece, sink, sink->error);
     if (result == 0)
         result = sink_put(sink, NULL, 0, ZSTD_e_end);
     return result;
 }
 
-int tf_store_write(const struct tf_cache *cache, const struct tf_manifest *manifest, const struct tf_buffer *json,
-                   const void *object, const void *image, struct tf_error *error)
+int tf_store_write(const struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error)
 {
     char temporary[TF_CACHE_TEMPORARY_BYTES], name[STORE_NAME_BYTES];
     struct sink sink = {.fd = -1, .error = error};
@@ -95,7 +104,7 @@ int tf_store_write(const struct tf_cache *cache, const struct tf_manifest *manif
         result = tf_cache_create_file(cache->tmp_fd, temporary, &sink.fd, error);
     if (result != 0)
         return result;
-    result = write_frame(&sink, manifest, json, object, image);
+    result = write_frame(&sink, parts);
     ZSTD_freeCCtx(sink.context);
     free(sink.chunk);
     if (result == 0)
@@ -106,13 +115,14 @@ int tf_store_write(const struct tf_cache *cache, const struct tf_manifest *manif
         unlinkat(cache->tmp_fd, temporary, 0);
         return result;
     }
-    store_name(manifest->key, name);
+    store_name(parts->manifest->key, name);
     return tf_cache_place_file(cache, temporary, cache->store_fd, name, error);
 }
 
 /* ---- reading ---- */
 
 struct source {
+    const struct tf_cache *cache;
     int fd;
     ZSTD_DCtx *context;
     uint8_t *chunk; /* of the file */
@@ -215,8 +225,8 @@ static int extract(struct source *source, const struct tf_hot_draft *draft, cons
     return result;
 }
 
-static int extract_manifest(struct source *source, const char *key, const struct tf_hot_draft *draft,
-                            struct tf_manifest *ret_manifest)
+/* The manifest's text, which the caller frees. */
+static int read_text(struct source *source, char **ret_json, size_t *ret_length)
 {
     uint8_t head[HEAD_BYTES];
     int result = source_get(source, head, sizeof(head));
@@ -231,16 +241,47 @@ static int extract_manifest(struct source *source, const char *key, const struct
     if (json == NULL)
         return tf_error_set(source->error, TF_ERR_SYSTEM, "no memory for a manifest");
     result = source_get(source, json, length);
+    if (result != 0) {
+        free(json);
+        return result;
+    }
+    *ret_json = json;
+    *ret_length = length;
+    return 0;
+}
+
+/* Sizes come from the manifest, so it is trusted before any of them is believed. */
+static int judge_manifest(struct source *source, const char *key, const struct tf_hot_draft *draft, const char *json,
+                          size_t length, struct tf_manifest *ret_manifest)
+{
+    struct tf_signature signature;
+    int result = source_get(source, &signature, sizeof(signature));
     if (result == 0)
         result = tf_manifest_parse(json, length, ret_manifest, source->error);
-    if (result == 0) {
-        if (strcmp(ret_manifest->key, key) != 0)
-            result = damaged(source, "it belongs to another key");
-        else if (draft != NULL)
-            result = tf_hot_write_file(draft, TF_CACHE_MANIFEST_NAME, json, length, source->error);
-        if (result != 0)
-            tf_manifest_dispose(ret_manifest);
-    }
+    if (result != 0)
+        return result;
+    result = strcmp(ret_manifest->key, key) != 0
+                 ? damaged(source, "it belongs to another key")
+                 : tf_parts_check(source->cache, ret_manifest, json, length, &signature, source->error);
+    if (result == 0 && draft != NULL)
+        result = tf_hot_write_file(draft, TF_CACHE_MANIFEST_NAME, &(struct tf_content){.bytes = json}, length,
+                                   source->error);
+    if (result == 0 && draft != NULL)
+        result = tf_hot_write_file(draft, TF_CACHE_SIGNATURE_NAME, &(struct tf_content){.bytes = &signature},
+                                   sizeof(signature), source->error);
+    if (result != 0)
+        tf_manifest_dispose(ret_manifest);
+    return result;
+}
+
+static int extract_manifest(struct source *source, const char *key, const struct tf_hot_draft *draft,
+                            struct tf_manifest *ret_manifest)
+{
+    char *json = NULL;
+    size_t length = 0;
+    int result = read_text(source, &json, &length);
+    if (result == 0)
+        result = judge_manifest(source, key, draft, json, length, ret_manifest);
     free(json);
     return result;
 }
@@ -294,7 +335,7 @@ static int open_stored(const struct tf_cache *cache, const char *key, int *ret_f
 int tf_store_read(const struct tf_cache *cache, const char *key, const struct tf_hot_draft *draft,
                   struct tf_error *error)
 {
-    struct source source = {.fd = -1, .error = error};
+    struct source source = {.cache = cache, .fd = -1, .error = error};
     int result = open_stored(cache, key, &source.fd, error);
     if (result != 0)
         return result;

@@ -210,6 +210,7 @@ static int work(const struct child *child, struct tf_error *error)
 {
     struct tf_worker_config worker = {.root = child->config.root,
                                             .cache_folder = child->config.cache,
+                                            .trust_folder = child->config.trust_folder,
                                             .limits = child->config.limits,
                                             .index = (uint32_t)child->index,
                                             .listen_fds = child->listen_fds,
@@ -233,6 +234,7 @@ static int build(const struct child *child, struct tf_error *error)
 {
     struct tf_watcher_config const watcher = {.root = child->config.root,
                                               .cache_folder = child->config.cache,
+                                              .trust_folder = child->config.trust_folder,
                                               .compiler = tf_config_compiler(&child->config),
                                               .limits = child->config.limits,
                                               .jobs = (uint32_t)child->config.jobs,

@@ -87,7 +87,7 @@ static void print_limits(const struct tf_limits *limits)
 static int inspect_key(const struct tf_config *config, const char *key, struct tf_error *error)
 {
     struct tf_cache *cache = NULL;
-    int result = tf_cache_open(config->cache, TF_CACHE_READ, &cache, error);
+    int result = tf_open_cache(config, TF_CACHE_READ, &cache, error);
     if (result == TF_OK && !print_artifact(cache, key, error))
         result = error->code;
     tf_cache_close(&cache);

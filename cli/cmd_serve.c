@@ -141,8 +141,13 @@ static int make_cache(struct tf_config *config, const struct passwd *user, struc
     struct tf_cache *cache = NULL;
     int result = tf_file_make_folders(config->cache, error);
     if (result == TF_OK)
-        result = tf_cache_open(config->cache, TF_CACHE_WRITE, &cache, error);
+        result = tf_open_cache(config, TF_CACHE_WRITE, &cache, error);
     tf_cache_close(&cache);
+    char *const trust = result == TF_OK && config->trust_folder != NULL ? realpath(config->trust_folder, NULL) : NULL;
+    if (trust != NULL) {
+        free(config->trust_folder);
+        config->trust_folder = trust;
+    }
     /* A folder that was there keeps its owner: it may hold more than ours. */
     if (result == TF_OK && is_new && user != NULL && geteuid() == 0)
         result = give_folder(config->cache, user, error);

@@ -148,11 +148,17 @@ int tf_fail(const char *what, const struct tf_error *error)
 
 /* ---- what commands share ---- */
 
+int tf_open_cache(const struct tf_config *config, enum tf_cache_mode mode, struct tf_cache **ret_cache,
+                  struct tf_error *error)
+{
+    return tf_cache_open_trusting(config->cache, mode, config->trust_folder, ret_cache, error);
+}
+
 int tf_tools_open(const struct tf_config *config, struct tf_tools *ret_tools, struct tf_error *error)
 {
     struct tf_tools tools = {0};
     struct tf_compiler_config const compiler = tf_config_compiler(config);
-    int result = tf_cache_open(config->cache, TF_CACHE_WRITE, &tools.cache, error);
+    int result = tf_open_cache(config, TF_CACHE_WRITE, &tools.cache, error);
     if (result == TF_OK)
         result = tf_compiler_create(&compiler, &tools.compiler, error);
     if (result != TF_OK) {

@@ -37,7 +37,7 @@ struct tf_command {
 };
 
 extern const struct tf_command tf_command_serve, tf_command_build, tf_command_prebuild, tf_command_run,
-    tf_command_inspect, tf_command_status, tf_command_logs, tf_command_kv, tf_command_worker, tf_command_builder,
+    tf_command_init, tf_command_cache, tf_command_inspect, tf_command_status, tf_command_logs, tf_command_kv, tf_command_worker, tf_command_builder,
     tf_command_logs_child, tf_command_service;
 
 /* Options that several commands have. */
@@ -62,6 +62,10 @@ bool tf_command_parse(const struct tf_command *command, int argc, char **argv, s
 
 /* "terrafirma: WHAT: text" on standard error; the exit status that belongs to the error. */
 int tf_fail(const char *what, const struct tf_error *error);
+
+/* The cache that the configuration means. Errors: those of tf_cache_open. */
+int tf_open_cache(const struct tf_config *config, enum tf_cache_mode mode, struct tf_cache **ret_cache,
+                  struct tf_error *error);
 
 /* What a command that builds needs: cache (made where missing) and compiler. */
 struct tf_tools {

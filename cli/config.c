@@ -80,6 +80,8 @@ static struct tf_key keys[] = {
     IN(outbound, ca_file, TF_KEY_TEXT, 0, 0, 0, "", "the system's", "certificates of authorities that are trusted"),
     {.section = "kv", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, kv_folder),
      .initial_text = "see below", .what = "where functions' keys and values are kept"},
+    {.section = "trust", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, trust_folder),
+     .initial_text = "`trust` in the cache", .what = "the key that signs compiled functions, and whose signatures count"},
 #define X(key, first, low, high, in, words) \
     {.section = "limits", .name = #key, .kind = TF_KEY_NUMBER, .offset = offsetof(struct tf_config, limits.key), \
      .initial = first, .least = low, .most = high, .unit = in, .what = words},
@@ -150,6 +152,7 @@ void tf_config_dispose(struct tf_config *config)
     free(config->users.outbound);
     free(config->users.kv);
     free(config->kv_folder);
+    free(config->trust_folder);
     free(config->root);
     free(config->cache);
     free(config->user);

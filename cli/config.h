@@ -57,6 +57,7 @@ struct tf_config {
     struct tf_config_quarantine quarantine;
     struct tf_config_outbound outbound;
     char *kv_folder; /* NULL: in the cache (cli/places.h) */
+    char *trust_folder; /* NULL: in the cache (cache/trust.h) */
     char *listen[TF_CONFIG_LISTEN_MAX];
     size_t listen_count;
     uint64_t workers; /* 0: one per CPU */

@@ -13,10 +13,14 @@
 
 int tf_worker_confine_files(const struct tf_worker_config *config, struct tf_error *error)
 {
-    char hot[4096], roots[4096];
+    char hot[4096], roots[4096], trust[4096];
     snprintf(hot, sizeof(hot), "%s/hot", config->cache_folder);
     snprintf(roots, sizeof(roots), "%s/roots", config->cache_folder);
-    struct tf_confine_path const paths[] = {{config->root, false}, {hot, false}, {roots, false}};
+    if (config->trust_folder != NULL)
+        snprintf(trust, sizeof(trust), "%s/public", config->trust_folder);
+    else
+        snprintf(trust, sizeof(trust), "%s/trust/public", config->cache_folder);
+    struct tf_confine_path const paths[] = {{config->root, false}, {hot, false}, {roots, false}, {trust, false}};
     int const result = tf_confine_files(paths, sizeof(paths) / sizeof(paths[0]), error);
     if (result != TF_ERR_NOT_FOUND)
         return result;

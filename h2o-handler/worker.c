@@ -68,7 +68,8 @@ static int open_cache(struct tf_worker *worker, struct tf_error *error)
     struct pollfd stop = {.fd = worker->config->stop_fd, .events = POLLIN};
     uint64_t const until_ns = tf_clock_ns() + CACHE_WAIT_NS;
     for (;;) {
-        int const result = tf_cache_open(worker->config->cache_folder, TF_CACHE_READ, &worker->cache, error);
+        int const result = tf_cache_open_trusting(worker->config->cache_folder, TF_CACHE_READ,
+                                                  worker->config->trust_folder, &worker->cache, error);
         if (result != TF_ERR_NOT_FOUND || tf_clock_ns() >= until_ns || poll(&stop, 1, CACHE_POLL_MS) > 0)
             return result;
     }

@@ -19,6 +19,7 @@ struct tf_worker_service {
 struct tf_worker_config {
     const char *root;
     const char *cache_folder;
+    const char *trust_folder;   /* NULL: in the cache */
     struct tf_limits limits;
     uint32_t index;             /* of this worker, from 0 */
     const int *listen_fds;      /* bound and listening, non-blocking, SO_REUSEPORT: this worker's own */

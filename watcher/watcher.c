@@ -46,7 +46,8 @@ static int open_pool(struct tf_watcher *watcher, struct tf_error *error)
     const struct tf_watcher_config *config = watcher->config;
     struct tf_pool_config pool = {
         .root = config->root, .limits = config->limits, .jobs = config->jobs != 0 ? config->jobs : core_count()};
-    int result = tf_cache_open(config->cache_folder, TF_CACHE_WRITE, &pool.cache, error);
+    int result =
+        tf_cache_open_trusting(config->cache_folder, TF_CACHE_WRITE, config->trust_folder, &pool.cache, error);
     if (result != TF_OK)
         return result;
     result = tf_compiler_create(&config->compiler, &pool.compiler, error);

@@ -53,6 +53,7 @@ int tf_read_stable(int directory_fd, const char *name, const struct tf_limits *l
 struct tf_watcher_config {
     const char *root;
     const char *cache_folder;
+    const char *trust_folder;  /* NULL: in the cache */
     struct tf_compiler_config compiler;
     struct tf_limits limits;
     uint32_t jobs;             /* builds at once, and one for a site that has none; 0: one per core */

@@ -29,7 +29,8 @@
     X(BUSY, -16, "in use by another process")                                                      \
     X(CHANGED, -17, "the file changed while it was read")                                          \
     X(CANCELLED, -18, "nobody wants it any more")                                                  \
-    X(NO_MEMORY, -19, "no memory left for it now")
+    X(NO_MEMORY, -19, "no memory left for it now")                                                 \
+    X(TRUST, -20, "not signed by whom this cache trusts, or revoked")
 
 enum tf_error_code {
     TF_OK = 0,

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else ""
-COMMANDS = ("serve", "build", "prebuild", "run", "inspect", "status", "logs")
+COMMANDS = ("serve", "build", "prebuild", "run", "init", "cache", "inspect", "status", "logs")
 
 
 def run(*arguments, **environment):
