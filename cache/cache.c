@@ -253,7 +253,8 @@ bool tf_cache_has(struct tf_cache *cache, const char *key)
         tf_cache_entry_dispose(&entry);
         return true;
     }
-    if (cache->mode != TF_CACHE_WRITE || (result != TF_ERR_NOT_FOUND && result != TF_ERR_CORRUPT && result != TF_ERR_TRUST))
+    if (cache->mode != TF_CACHE_WRITE ||
+        (result != TF_ERR_NOT_FOUND && result != TF_ERR_CORRUPT && result != TF_ERR_TRUST))
         return false;
     return restore(cache, key) && is_hot(cache, key);
 }

@@ -1,7 +1,7 @@
 /*
  * Whom a cache trusts, and who it is itself.
  *
- *     <trust>/private/builder.key    the private key, 64 hexadecimal digits; folder 0700, file 0600: the builder's alone
+ *     <trust>/private/builder.key    the private key, 64 hexadecimal digits: the builder's alone (0600)
  *     <trust>/public/policy          whose signatures count, and what is revoked; for everybody to read
  *
  * The trust folder is <cache>/trust unless another is named. The policy is text, a line for each word, "#" begins a

@@ -117,7 +117,8 @@ static void no_replay_is_mapped(void)
     enter();
     put_small(key);
     CHECK(tf_trust_own_key(tf_cache_trust(cache), own, NULL) == 0);
-    snprintf(command, sizeof(command), "cp -r %s/hot %s/old && rm %s/trust/private/builder.key", folder, folder, folder);
+    snprintf(command, sizeof(command), "cp -r %s/hot %s/old && rm %s/trust/private/builder.key", folder, folder,
+             folder);
     CHECK(system(command) == 0);
     tf_cache_close(&cache);
     CHECK(tf_cache_open(folder, TF_CACHE_WRITE, &cache, NULL) == 0);
