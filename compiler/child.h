@@ -29,8 +29,8 @@ struct tf_child_shim {
 
 /* ---- child.c ---- */
 
-/* Maps the job for the life of the process and fills `job` and `source`. Errors: USAGE (not started by terrafirma, or
- * by one of another build), SYSTEM. */
+/* Says STARTED, waits for the job, maps it for the life of the process and fills `job` and `source`. Errors: USAGE (not
+ * started by terrafirma, or by one of another build), SYSTEM. */
 int tf_child_open_job(struct tf_child *child);
 /* Limits that only count inside the sandbox: the number of processes would otherwise be that of the whole user. Also
  * keeps the child's descriptors from its tools. For tests' programs that stand in for the child, too. */

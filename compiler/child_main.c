@@ -31,7 +31,6 @@ int main(void)
         (void)!write(STDERR_FILENO, child.error.text, strlen(child.error.text));
         return 1;
     }
-    tf_child_send(&child, TF_RECORD_STARTED);
     int const code = work(&child);
     tf_child_send(&child, code != 0 ? TF_RECORD_FAILED : TF_RECORD_DONE);
     return 0;

@@ -278,6 +278,7 @@ int tf_compiler_create(const struct tf_compiler_config *config, struct tf_compil
     if (compiler == NULL)
         return tf_error_system(error, "making a compiler");
     compiler->program_fd = -1;
+    compiler->spares = tf_spares_create();
     compiler->job = (struct tf_job){.magic = TF_JOB_MAGIC,
                                     .cpu_level = config->cpu_level != 0 ? config->cpu_level : 2,
                                     .is_strict = config->profile == TF_PROFILE_STRICT,
@@ -312,6 +313,7 @@ void tf_compiler_destroy(struct tf_compiler **compiler)
 {
     if (*compiler == NULL)
         return;
+    tf_spares_destroy(&(*compiler)->spares);
     if ((*compiler)->program_fd >= 0)
         close((*compiler)->program_fd);
     free((*compiler)->wabt_prefix);

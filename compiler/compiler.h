@@ -63,6 +63,11 @@ const char *tf_compiler_identity(const struct tf_compiler *compiler);
 const char *tf_compiler_fingerprint(const struct tf_compiler *compiler);
 /* The same, and the budget of optimised builds: names the outcome "not within this budget". */
 const char *tf_compiler_budget_fingerprint(const struct tf_compiler *compiler);
+/* Starts sandboxes that wait for the next builds, if some are missing, and returns at once: a build that finds them
+ * begins some 10 ms earlier. They die with the thread that called. A failure shows in the next build. */
+void tf_compiler_prepare(struct tf_compiler *compiler);
+/* Whether tf_compiler_prepare would start one. */
+bool tf_compiler_is_prepared(struct tf_compiler *compiler);
 /* Whether there is a tier of this name. */
 bool tf_compiler_has_tier(const struct tf_compiler *compiler, enum tf_tier tier);
 

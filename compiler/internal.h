@@ -12,6 +12,7 @@ struct tf_compiler {
     int program_fd; /* the child program, as it was when the compiler was made */
     struct tf_job job;    /* all but kind and source */
     uint32_t parts;       /* of every build; 0: by size */
+    struct tf_spares *spares; /* or NULL: every child is started when its job is there */
     uint8_t fingerprint[TF_TIER_COUNT][TF_HASH_BYTES]; /* of what decides an artifact's bytes, but the module */
     char fingerprint_hex[TF_HASH_HEX_BYTES]; /* of all tiers, with the limits that only refuse */
     char budget_hex[TF_HASH_HEX_BYTES];      /* on top of it the limits of optimised builds */
@@ -23,6 +24,7 @@ struct tf_compiler {
 struct tf_process {
     struct tf_sandbox sandbox;
     int records_fd;                /* our end of the pipe */
+    int job_fd, go_fd;             /* until the job is given; else -1 */
     int products[TF_JOB_FD_COUNT]; /* memfds; -1: none */
     uint64_t deadline_ns;
     uint64_t wall_seconds; /* for texts */
@@ -42,8 +44,20 @@ struct tf_process_config {
     const int *cancel_fd;           /* or NULL */
 };
 
-/* process.c. Starts a child on a job and waits for its first word. `judged`: for BUILD, else NULL. Errors: TOOLCHAIN
- * (the sandbox, with its own words), TIMEOUT, SYSTEM. On failure there is nothing to end. */
+/* process.c. Starts a child that has no job yet, and does not wait for it. Errors: TOOLCHAIN, SYSTEM; there is nothing
+ * to end then. */
+int tf_process_launch(const struct tf_compiler *compiler, const struct tf_limits *limits, bool is_background,
+                      struct tf_process *ret_process, struct tf_error *error);
+
+/* spare.c: children that wait for a job, so that a build does not wait for its sandboxes. Each serves one job, like any
+ * other. */
+struct tf_spares *tf_spares_create(void); /* NULL without memory */
+void tf_spares_destroy(struct tf_spares **spares);
+/* One that is there, or false. Tolerates NULL. */
+bool tf_spares_take(struct tf_spares *spares, struct tf_process *ret_process);
+
+/* process.c. Starts a child, or takes a spare one, waits for its first word and gives it the job. `judged`: for BUILD,
+ * else NULL. Errors: TOOLCHAIN (the sandbox, with its own words), TIMEOUT, SYSTEM; there is nothing to end then. */
 int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
                      const uint8_t *source, size_t source_bytes, struct tf_process *ret_process,
                      struct tf_error *error);

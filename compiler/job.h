@@ -7,15 +7,18 @@
  * of: whoever takes over the first child can choose what his own function becomes, and nobody else's; whoever takes
  * over the second does so from the canonical form, which is what the key stands for.
  *
- * A child gets a job (a sealed memfd: struct tf_job, then the source), writes its products into memfds, and speaks in
- * records of fixed size:
+ * A child gets a job (a memfd: struct tf_job, then the source; whole and sealed once the eventfd GO says so), writes
+ * its products into memfds, and speaks in records of fixed size. It may have been started before there was a job for it
+ * (compiler/spare.c), and has seen nothing of any by then.
  *
  *     first child (JUDGE)                     parent
  *     STARTED                            ─▶   (before it: the sandbox failed; after it: the child did)
+ *                                        ◀─   job, GO
  *     JUDGED (canonical, image, shim)    ─▶   computes the keys from what lies in the memfds; ends the child; chooses
  *                                             the tier; is the artifact known, that is all
  *     second child (BUILD)
  *     STARTED                            ─▶
+ *                                        ◀─   job, GO
  *     DONE (object, functions)           ─▶   reads the products once no process of the sandbox is left
  *     FAILED at any point, with the reason
  */
@@ -83,6 +86,7 @@ enum tf_job_fd {
     TF_JOB_FD_OBJECT,
     TF_JOB_FD_FUNCTIONS, /* struct tf_manifest_function, ascending */
     TF_JOB_FD_TEXT,      /* INSPECT: the description; CHECK: the tools, "wabt 1.0.36, gcc 12.2.0", a line a tier */
+    TF_JOB_FD_GO,        /* an eventfd: readable once the job is whole */
     TF_JOB_FD_COUNT,
 };
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -56,22 +57,6 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* The job cannot change under the child, nor under us: it is sealed. */
-static int make_job(const struct tf_job *job, const uint8_t *source, int *ret_fd, struct tf_error *error)
-{
-    int const fd = memfd_create("terrafirma-job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || tf_file_write_all(fd, job, sizeof(*job), error) != 0 ||
-        (job->source_bytes != 0 && tf_file_write_all(fd, source, job->source_bytes, error) != 0) ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
-        int const code = tf_error_system(error, "preparing a build");
-        if (fd >= 0)
-            close(fd);
-        return code;
-    }
-    *ret_fd = fd;
-    return 0;
-}
-
 /* Fills `fds` (the child's ends) and the process's own ends. */
 static int make_descriptors(struct tf_process *process, int fds[TF_JOB_FD_COUNT], struct tf_error *error)
 {
@@ -80,19 +65,32 @@ static int make_descriptors(struct tf_process *process, int fds[TF_JOB_FD_COUNT]
         return tf_error_system(error, "preparing a build");
     fds[TF_JOB_FD_RECORDS] = records[1];
     process->records_fd = records[0];
-    for (int i = TF_JOB_FD_LOG; i < TF_JOB_FD_COUNT; i++) {
+    for (int i = TF_JOB_FD_LOG; i < TF_JOB_FD_GO; i++) {
         process->products[i] = memfd_create("terrafirma-build", MFD_CLOEXEC);
         if (process->products[i] < 0)
             return tf_error_system(error, "preparing a build");
         fds[i] = process->products[i];
     }
+    fds[TF_JOB_FD_JOB] = process->job_fd = memfd_create("terrafirma-job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    fds[TF_JOB_FD_GO] = process->go_fd = eventfd(0, EFD_CLOEXEC);
+    if (process->job_fd < 0 || process->go_fd < 0)
+        return tf_error_system(error, "preparing a build");
     return 0;
 }
 
-static void close_child_ends(int fds[TF_JOB_FD_COUNT])
+/* The job cannot change under the child, nor under us: it is sealed. */
+static int give_job(struct tf_process *process, const struct tf_job *job, const uint8_t *source, struct tf_error *error)
 {
-    close_fd(&fds[TF_JOB_FD_RECORDS]);
-    close_fd(&fds[TF_JOB_FD_JOB]);
+    uint64_t const go = 1;
+    int const fd = process->job_fd;
+    if (tf_file_write_all(fd, job, sizeof(*job), error) != 0 ||
+        (job->source_bytes != 0 && tf_file_write_all(fd, source, job->source_bytes, error) != 0) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0 ||
+        write(process->go_fd, &go, sizeof(go)) != sizeof(go))
+        return tf_error_system(error, "preparing a build");
+    close_fd(&process->job_fd);
+    close_fd(&process->go_fd);
+    return 0;
 }
 
 /* ---- records ---- */
@@ -202,41 +200,60 @@ static void fill_job(const struct tf_compiler *compiler, const struct tf_process
     set_limits(ret_job, config->is_background);
 }
 
-int tf_process_start_config(const struct tf_compiler *compiler, const struct tf_process_config *config,
-                            struct tf_process *ret_process, struct tf_error *error)
+int tf_process_launch(const struct tf_compiler *compiler, const struct tf_limits *limits, bool is_background,
+                      struct tf_process *ret_process, struct tf_error *error)
 {
-    struct tf_process process = {
-        .records_fd = -1, .is_background = config->is_background, .cancel_fd = config->cancel_fd};
-    struct tf_record record;
-    struct tf_job job;
+    struct tf_process process = {.records_fd = -1, .job_fd = -1, .go_fd = -1};
     int fds[TF_JOB_FD_COUNT];
     for (int i = 0; i < TF_JOB_FD_COUNT; i++)
         fds[i] = process.products[i] = -1;
-    fill_job(compiler, config, &job);
-    process.wall_seconds = job.limits.build_wall_seconds;
-    process.deadline_ns = tf_clock_ns() + process.wall_seconds * TF_NS_PER_S;
     int code = make_descriptors(&process, fds, error);
-    if (code == 0)
-        code = make_job(&job, config->source, &fds[TF_JOB_FD_JOB], error);
     if (code == 0) {
+        const struct tf_job *const job = &compiler->job;
         struct tf_sandbox_config const sandbox = {.wabt_prefix = compiler->wabt_prefix,
-                                                  .cc = {job.cc[TF_TIER_OPTIMISED], job.cc[TF_TIER_FAST]},
+                                                  .cc = {job->cc[TF_TIER_OPTIMISED], job->cc[TF_TIER_FAST]},
                                                   .program_fd = compiler->program_fd,
                                                   .fds = fds,
                                                   .fd_count = TF_JOB_FD_COUNT,
-                                                  .is_background = config->is_background,
-                                                  .limits = &job.limits};
+                                                  .is_background = is_background,
+                                                  .limits = limits};
         code = tf_sandbox_start(&sandbox, &process.sandbox, error);
     }
-    close_child_ends(fds);
-    if (code == 0)
-        code = tf_process_receive(&process, TF_RECORD_STARTED, &record, error);
-    if (code != 0) {
+    close_fd(&fds[TF_JOB_FD_RECORDS]);
+    if (code != 0)
         tf_process_end(&process);
-        return code;
-    }
     *ret_process = process;
-    return 0;
+    return code;
+}
+
+/* From its start to its job. On failure the process is ended. */
+static int begin(struct tf_process *process, const struct tf_job *job, const struct tf_process_config *config,
+                 struct tf_error *error)
+{
+    struct tf_record record;
+    process->is_background = config->is_background;
+    process->cancel_fd = config->cancel_fd;
+    process->wall_seconds = job->limits.build_wall_seconds;
+    process->deadline_ns = tf_clock_ns() + process->wall_seconds * TF_NS_PER_S;
+    int code = tf_process_receive(process, TF_RECORD_STARTED, &record, error);
+    if (code == 0)
+        code = give_job(process, job, config->source, error);
+    if (code != 0)
+        tf_process_end(process);
+    return code;
+}
+
+int tf_process_start_config(const struct tf_compiler *compiler, const struct tf_process_config *config,
+                            struct tf_process *ret_process, struct tf_error *error)
+{
+    struct tf_job job;
+    fill_job(compiler, config, &job);
+    /* A spare one that died meanwhile is not this job's failure. */
+    if (!config->is_background && tf_spares_take(compiler->spares, ret_process) &&
+        begin(ret_process, &job, config, error) == 0)
+        return 0;
+    int const code = tf_process_launch(compiler, &job.limits, config->is_background, ret_process, error);
+    return code != 0 ? code : begin(ret_process, &job, config, error);
 }
 
 int tf_process_start(const struct tf_compiler *compiler, enum tf_job_kind kind, const struct tf_judged *judged,
@@ -291,6 +308,8 @@ void tf_process_end(struct tf_process *process)
 {
     tf_sandbox_end(&process->sandbox);
     close_fd(&process->records_fd);
+    close_fd(&process->job_fd);
+    close_fd(&process->go_fd);
     for (int i = 0; i < TF_JOB_FD_COUNT; i++)
         close_fd(&process->products[i]);
 }

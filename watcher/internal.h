@@ -26,7 +26,8 @@
 /* ---- files (read_stable.c) ---- */
 
 /* Equal identities at two moments mean equal content in between: the change time cannot be set by a file's owner. The
- * one exception, a write within the clock tick of the last one, is excluded by waiting out that tick before reading. */
+ * one exception, a write within the clock tick of the last one, is excluded by waiting out that tick before reading, or
+ * by reading again once it is over. */
 struct tf_identity {
     dev_t device;
     ino_t inode;
@@ -41,12 +42,18 @@ struct tf_stable_read {
     struct tf_identity identity;
     bool has_identity; /* also set when the read failed after the file was opened */
     bool is_open_for_writing;
+    bool is_young; /* read within the clock tick of its last write: true only if tf_read_confirm agrees later */
 };
 
-/* As tf_read_stable, and tells what was read. With `refuse_open`, a file that a process has open for writing is CHANGED
- * (found by asking for a read lease, where the file system and our privileges allow; else not found). */
-int tf_read_stable_identity(int folder_fd, const char *name, const struct tf_limits *limits, bool refuse_open,
-                            struct tf_buffer *ret_bytes, struct tf_stable_read *ret_read, struct tf_error *error);
+/* As tf_read_stable, but does not wait for a clock tick to end, and tells what was read. A file that a process has open
+ * for writing is CHANGED (found by asking for a read lease, where the file system and our privileges allow; else not
+ * found). */
+int tf_read_stable_now(int folder_fd, const char *name, const struct tf_limits *limits, struct tf_buffer *ret_bytes,
+                       struct tf_stable_read *ret_read, struct tf_error *error);
+/* Once the tick is over (waits for that, at most 12 ms): whether the file is what was read. Errors: CHANGED, and those
+ * of reading. */
+int tf_read_confirm(int folder_fd, const char *name, const struct tf_limits *limits, const struct tf_buffer *bytes,
+                    const struct tf_stable_read *read, struct tf_error *error);
 
 /* ---- names (names.c) ---- */
 

@@ -20,6 +20,9 @@
 #include "base/hash.h"
 #include "watcher/internal.h"
 
+/* After a build its version goes live first; then sandboxes for the next one are started. */
+#define PREPARE_AFTER_NS (30 * TF_NS_PER_MS)
+
 struct tf_pool {
     pthread_mutex_t lock;
     pthread_cond_t work[TF_LANE_COUNT], ended;
@@ -129,27 +132,55 @@ static struct tf_job *take_job(struct tf_pool *pool, enum tf_lane lane)
 
 /* ---- a builder thread ---- */
 
-static int read_source(struct tf_pool *pool, struct tf_job *job, struct tf_buffer *source)
+/* The folder of the job's file, and the file's name in it. */
+static int open_folder(struct tf_pool *pool, struct tf_job *job, int *ret_fd, const char **ret_name,
+                       struct tf_error *error)
 {
     int const root_fd = open(pool->config.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root_fd < 0)
-        return tf_error_system(&job->error, "cannot open the root %s", pool->config.root);
+        return tf_error_system(error, "cannot open the root %s", pool->config.root);
     char *name = strrchr(job->path, '/');
     *name = '\0';
     int const folder_fd = tf_open_below(root_fd, job->path);
     int const saved = errno;
     *name++ = '/';
     close(root_fd);
+    *ret_fd = folder_fd;
+    *ret_name = name;
     if (folder_fd < 0) {
         if (saved == ENOENT || saved == ENOTDIR || saved == ELOOP)
-            return tf_error_set(&job->error, TF_ERR_NOT_FOUND, "%s is gone", name);
+            return tf_error_set(error, TF_ERR_NOT_FOUND, "%s is gone", name);
         errno = saved;
-        return tf_error_system(&job->error, "cannot open the folder of %s", name);
+        return tf_error_system(error, "cannot open the folder of %s", name);
     }
-    int const result =
-        tf_read_stable_identity(folder_fd, name, &pool->config.limits, true, source, &job->read, &job->error);
+    return TF_OK;
+}
+
+static int read_source(struct tf_pool *pool, struct tf_job *job, struct tf_buffer *source)
+{
+    const char *name;
+    int folder_fd;
+    int result = open_folder(pool, job, &folder_fd, &name, &job->error);
+    if (result != TF_OK)
+        return result;
+    result = tf_read_stable_now(folder_fd, name, &pool->config.limits, source, &job->read, &job->error);
     close(folder_fd);
     return result;
+}
+
+/* What was read of a young file was built without waiting for proof. */
+static void confirm_source(struct tf_pool *pool, struct tf_job *job, const struct tf_buffer *source)
+{
+    const char *name;
+    struct tf_error error;
+    int folder_fd;
+    if (!job->read.is_young || open_folder(pool, job, &folder_fd, &name, &error) != TF_OK)
+        return; /* whether the file is still there is looked at by whoever gets the job */
+    if (tf_read_confirm(folder_fd, name, &pool->config.limits, source, &job->read, &error) != TF_OK) {
+        job->result = TF_ERR_CHANGED;
+        job->error = error;
+    }
+    close(folder_fd);
 }
 
 static bool is_wanted_source(const struct tf_job *job, const struct tf_buffer *source)
@@ -172,6 +203,7 @@ static void run_job(struct tf_pool *pool, struct tf_job *job)
         job->result = tf_build_wish(pool->config.compiler, pool->config.cache, source.bytes, source.length,
                                     optimises ? TF_WISH_OPTIMISE : TF_WISH_FIRST, optimises ? &job->cancel_fd : NULL,
                                     &job->built, &job->error);
+    confirm_source(pool, job, &source);
     tf_buffer_dispose(&source);
 }
 
@@ -205,17 +237,27 @@ static void add_done(struct tf_pool *pool, struct tf_job *job)
     (void)written; /* fails only when the counter is full, and then it is readable already */
 }
 
-/* A site over its budget has more of it after a while, though nothing happens. */
+/* How long a thread waits at most; 0: until there is work. A site over its budget has more of it after a while, though
+ * nothing happens. */
+static uint64_t wait_ns(const struct tf_pool *pool, enum tf_lane lane)
+{
+    if (lane == TF_LANE_OPTIMISE)
+        return pool->ready[lane] != NULL ? TF_NS_PER_S : 0;
+    return tf_compiler_is_prepared(pool->config.compiler) ? 0 : PREPARE_AFTER_NS;
+}
+
 static void wait_for_work(struct tf_pool *pool, enum tf_lane lane)
 {
-    if (lane == TF_LANE_BUILD || pool->ready[lane] == NULL) {
-        pthread_cond_wait(&pool->work[lane], &pool->lock);
-        return;
-    }
-    uint64_t const until_ns = tf_clock_ns() + TF_NS_PER_S;
+    uint64_t const most_ns = wait_ns(pool, lane), until_ns = tf_clock_ns() + most_ns;
     struct timespec const until = {.tv_sec = (time_t)(until_ns / TF_NS_PER_S),
                                    .tv_nsec = (long)(until_ns % TF_NS_PER_S)};
-    pthread_cond_timedwait(&pool->work[lane], &pool->lock, &until);
+    if (most_ns == 0) {
+        pthread_cond_wait(&pool->work[lane], &pool->lock);
+    } else if (pthread_cond_timedwait(&pool->work[lane], &pool->lock, &until) == ETIMEDOUT && lane == TF_LANE_BUILD) {
+        pthread_mutex_unlock(&pool->lock);
+        tf_compiler_prepare(pool->config.compiler);
+        pthread_mutex_lock(&pool->lock);
+    }
 }
 
 static void work(struct tf_pool *pool, enum tf_lane lane)

@@ -33,16 +33,21 @@ bool tf_identity_equal(const struct tf_identity *a, const struct tf_identity *b)
            a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns;
 }
 
-static void wait_out_tick(const struct tf_identity *identity)
+/* What is left of the tick of its last change. */
+static int64_t tick_left_ns(const struct tf_identity *identity)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t const age_ns = time_ns(now) - identity->changed_ns;
     /* A change time in the future means that the clock was set back: nothing to wait for. */
-    if (age_ns < 0 || age_ns >= TICK_NS)
-        return;
-    struct timespec const rest = {.tv_nsec = (long)(TICK_NS - age_ns)};
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &rest, NULL);
+    return age_ns < 0 || age_ns >= TICK_NS ? 0 : TICK_NS - age_ns;
+}
+
+static void wait_out_tick(const struct tf_identity *identity)
+{
+    struct timespec const rest = {.tv_nsec = (long)tick_left_ns(identity)};
+    if (rest.tv_nsec > 0)
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &rest, NULL);
 }
 
 /* The kernel grants a read lease only while nobody has the file open for writing. Held for no time at all. */
@@ -76,7 +81,7 @@ static int read_bytes(int fd, const char *name, uint64_t bytes, struct tf_buffer
     return TF_OK;
 }
 
-static int read_open(int fd, const char *name, const struct tf_limits *limits, bool refuse_open,
+static int read_open(int fd, const char *name, const struct tf_limits *limits, bool at_once,
                      struct tf_buffer *buffer, struct tf_stable_read *stable, struct tf_error *error)
 {
     struct stat before, after;
@@ -90,11 +95,14 @@ static int read_open(int fd, const char *name, const struct tf_limits *limits, b
     if (stable->identity.bytes > limits->module_bytes)
         return tf_error_set(error, TF_ERR_LIMIT, "the file has %llu bytes, the limit module_bytes is %llu",
                             (unsigned long long)stable->identity.bytes, (unsigned long long)limits->module_bytes);
-    if (refuse_open && is_open_for_writing(fd)) {
+    if (at_once && is_open_for_writing(fd)) {
         stable->is_open_for_writing = true;
         return tf_error_set(error, TF_ERR_CHANGED, "%s is still open for writing", name);
     }
-    wait_out_tick(&stable->identity);
+    if (at_once)
+        stable->is_young = tick_left_ns(&stable->identity) > 0;
+    else
+        wait_out_tick(&stable->identity);
     int const result = read_bytes(fd, name, stable->identity.bytes, buffer, error);
     if (result != TF_OK)
         return result;
@@ -106,8 +114,8 @@ static int read_open(int fd, const char *name, const struct tf_limits *limits, b
     return TF_OK;
 }
 
-int tf_read_stable_identity(int folder_fd, const char *name, const struct tf_limits *limits, bool refuse_open,
-                            struct tf_buffer *ret_bytes, struct tf_stable_read *ret_read, struct tf_error *error)
+static int read_name(int folder_fd, const char *name, const struct tf_limits *limits, bool at_once,
+                     struct tf_buffer *ret_bytes, struct tf_stable_read *ret_read, struct tf_error *error)
 {
     memset(ret_read, 0, sizeof(*ret_read));
     /* O_NONBLOCK: opening a pipe must not wait for its writer. */
@@ -121,7 +129,7 @@ int tf_read_stable_identity(int folder_fd, const char *name, const struct tf_lim
         return tf_error_system(error, "cannot read %s", name);
     }
     struct tf_buffer bytes = {0};
-    int const result = read_open(fd, name, limits, refuse_open, &bytes, ret_read, error);
+    int const result = read_open(fd, name, limits, at_once, &bytes, ret_read, error);
     close(fd);
     if (result != TF_OK) {
         tf_buffer_dispose(&bytes);
@@ -135,5 +143,25 @@ int tf_read_stable(int directory_fd, const char *name, const struct tf_limits *l
                    struct tf_error *error)
 {
     struct tf_stable_read read;
-    return tf_read_stable_identity(directory_fd, name, limits, false, ret_bytes, &read, error);
+    return read_name(directory_fd, name, limits, false, ret_bytes, &read, error);
+}
+
+int tf_read_stable_now(int folder_fd, const char *name, const struct tf_limits *limits, struct tf_buffer *ret_bytes,
+                       struct tf_stable_read *ret_read, struct tf_error *error)
+{
+    return read_name(folder_fd, name, limits, true, ret_bytes, ret_read, error);
+}
+
+int tf_read_confirm(int folder_fd, const char *name, const struct tf_limits *limits, const struct tf_buffer *bytes,
+                    const struct tf_stable_read *read, struct tf_error *error)
+{
+    struct tf_stable_read again;
+    struct tf_buffer now;
+    int const result = read_name(folder_fd, name, limits, false, &now, &again, error);
+    if (result != TF_OK)
+        return result;
+    bool const is_same = tf_identity_equal(&read->identity, &again.identity) && now.length == bytes->length &&
+                         (now.length == 0 || memcmp(now.bytes, bytes->bytes, now.length) == 0);
+    tf_buffer_dispose(&now);
+    return is_same ? TF_OK : tf_error_set(error, TF_ERR_CHANGED, "%s changed while it was built", name);
 }

@@ -281,7 +281,6 @@ int main(void)
 {
     if (tf_child_open_job(&child) != 0)
         return 1;
-    tf_child_send(&child, TF_RECORD_STARTED);
     if (tf_child_enter(&child.job->limits, &child.error) == 0) {
         if (child.job->kind == TF_JOB_BUILD)
             build_claimed();

@@ -265,6 +265,61 @@ static void dies_with_its_parent(void)
     close(words[1]);
 }
 
+/* The processes of the spare sandboxes, which are this test's only children. */
+static size_t list_spares(pid_t *list, size_t room)
+{
+    char path[64];
+    size_t count = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", getpid(), getpid());
+    FILE *const children = fopen(path, "r");
+    while (children != NULL && count < room && fscanf(children, "%d", &list[count]) == 1)
+        count++;
+    if (children != NULL)
+        fclose(children);
+    return count;
+}
+
+/* A sandbox that was started before there was a job for it shows no more than another. */
+static void spares_are_sandboxes_too(void)
+{
+    static const char *const names[] = {"others", "read", "write", "network", "rights", "memory"};
+    struct tf_compiler compiler = make_compiler();
+    struct tf_error error;
+    compiler.spares = tf_spares_create();
+    CHECK(!tf_compiler_is_prepared(&compiler));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        pid_t before[4], left[4];
+        tf_compiler_prepare(&compiler);
+        CHECK(tf_compiler_is_prepared(&compiler));
+        CHECK(list_spares(before, 4) == 2);
+        CHECK(attempt(&compiler, names[i], &error) == TF_ERR_REFUSED);
+        CHECK_MESSAGE(strcmp(error.text, "found: nothing") == 0, "%s: %s", names[i], error.text);
+        /* One of them did it, and is gone: none serves twice. */
+        CHECK(list_spares(left, 4) == 1 && left[0] == before[1]);
+    }
+    tf_spares_destroy(&compiler.spares);
+    CHECK(waitpid(-1, NULL, 0) < 0);
+    close(compiler.program_fd);
+}
+
+/* A spare one may die of anything while it waits: the next build takes no notice. */
+static void a_dead_spare_is_nobodys_failure(void)
+{
+    struct tf_compiler compiler = make_compiler();
+    struct tf_error error;
+    pid_t list[4];
+    compiler.spares = tf_spares_create();
+    tf_compiler_prepare(&compiler);
+    size_t const count = list_spares(list, 4);
+    CHECK(count == 2);
+    for (size_t i = 0; i < count; i++)
+        kill(list[i], SIGKILL);
+    CHECK(attempt(&compiler, "others", &error) == TF_ERR_REFUSED && strcmp(error.text, "found: nothing") == 0);
+    tf_spares_destroy(&compiler.spares);
+    CHECK(waitpid(-1, NULL, 0) < 0);
+    close(compiler.program_fd);
+}
+
 static void a_broken_sandbox_is_explained(void)
 {
     struct tf_compiler compiler = make_compiler();
@@ -313,5 +368,6 @@ TEST_MAIN(TEST(reads_nothing_of_the_host), TEST(writes_nothing_outside), TEST(re
           TEST(gains_no_rights), TEST(sees_no_other_process_or_descriptor), TEST(limits_hold),
           TEST(leaves_no_process), TEST(time_is_bounded), TEST(its_words_are_not_trusted),
           TEST(its_products_are_bounded), TEST(attack_judge_claims_anothers_module), TEST(root_is_left_behind),
-          TEST(dies_with_its_parent), TEST(a_broken_sandbox_is_explained),
+          TEST(dies_with_its_parent), TEST(spares_are_sandboxes_too), TEST(a_dead_spare_is_nobodys_failure),
+          TEST(a_broken_sandbox_is_explained),
           TEST(without_user_namespaces_nothing_runs))

@@ -63,6 +63,17 @@ const char *tf_compiler_budget_fingerprint(const struct tf_compiler *compiler)
     return compiler->budget;
 }
 
+void tf_compiler_prepare(struct tf_compiler *compiler)
+{
+    (void)compiler;
+}
+
+bool tf_compiler_is_prepared(struct tf_compiler *compiler)
+{
+    (void)compiler;
+    return true;
+}
+
 bool tf_compiler_has_tier(const struct tf_compiler *compiler, enum tf_tier tier)
 {
     (void)compiler;
