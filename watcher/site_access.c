@@ -101,7 +101,12 @@ static void read_config(struct tf_watcher *watcher, struct tf_site *site, int fd
     struct tf_error error = {0};
     struct tf_access *rules = NULL;
     limits.module_bytes = limits.config_bytes;
-    int const result = tf_read_stable_identity(fd, TF_KBP_CONFIG_NAME, &limits, true, &bytes, &read, &error);
+    int result = tf_read_stable_now(fd, TF_KBP_CONFIG_NAME, &limits, &bytes, &read, &error);
+    if (result == TF_OK && read.is_young) {
+        result = tf_read_confirm(fd, TF_KBP_CONFIG_NAME, &limits, &bytes, &read, &error);
+        if (result != TF_OK)
+            tf_buffer_dispose(&bytes);
+    }
     if (result == TF_ERR_CHANGED || result == TF_ERR_NOT_FOUND || result == TF_ERR_SYSTEM) {
         wait(watcher, site);
         return;
