@@ -16,6 +16,11 @@ PROGRAM = os.path.join(BUILD, "terrafirma")
 PATIENCE = 90
 
 
+def has_clang():
+    """The fast tier's compiler; an installation may do without."""
+    return os.access("/usr/bin/clang", os.X_OK)
+
+
 class Response:
     def __init__(self, status, reason, headers, body):
         self.status, self.reason, self.headers, self.body = status, reason, headers, body
