@@ -14,6 +14,7 @@
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/places.h"
+#include "cli/secrets.h"
 #include "cli/service_child.h"
 #include "h2o-handler/worker.h"
 #include "sites/routes.h"
@@ -41,6 +42,7 @@ static const struct tf_option options[] = {
         {"--" name "-wake-fd", "FD", NULL, "pipe that wakes the " name " service"},
     TF_SERVICE_ROWS(X)
 #undef X
+    {"--secrets-fd", "FD", NULL, "secrets of functions"},
     {"--kv-page-fd", "FD", NULL, "shared page: versions of keys"},
     {"--running-fd", "FD", NULL, "shared page: what the worker runs"},
     {"--quarantine-fd", "FD", NULL, "shared page: what no worker must run"},
@@ -49,7 +51,7 @@ static const struct tf_option options[] = {
 struct child {
     struct tf_config config;
     long parent, index;
-    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd, kv_page_fd;
+    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd, kv_page_fd, secrets_fd;
     int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
     uint32_t wake_count, log_count, listen_count;
     int call_wake_fds[TF_WORKERS_MAX], link_fds[TF_WORKERS_MAX], service_wake_fd;
@@ -128,6 +130,8 @@ static int on_option(void *context, const struct tf_option *option, const char *
         child->running_fd = (int)number;
     else if (strcmp(name, "--quarantine-fd") == 0)
         child->quarantine_fd = (int)number;
+    else if (strcmp(name, "--secrets-fd") == 0)
+        child->secrets_fd = (int)number;
     else if (strcmp(name, "--kv-page-fd") == 0)
         child->kv_page_fd = (int)number;
     else
@@ -188,7 +192,7 @@ static int run_child(const struct tf_command *command, int argc, char **argv,
     int status = TF_EXIT_FAILED;
     if (child == NULL)
         return status;
-    child->state_fd = child->acks_fd = child->stop_fd = -1;
+    child->state_fd = child->acks_fd = child->stop_fd = child->secrets_fd = -1;
     tf_config_init(&child->config);
     if (tf_command_parse(command, argc, argv, &child->config, on_option, child, &status)) {
         child->user = user_of(&child->config, child->index);
@@ -227,7 +231,13 @@ static int work(const struct child *child, struct tf_error *error)
     worker.call_wake_fd = child->call_wake_count > 0 ? child->call_wake_fds[0] : 0;
     worker.kv_page_fd = child->kv_page_fd;
     memcpy(worker.services, child->services, sizeof(worker.services));
-    return tf_worker_run(&worker, error);
+    struct tf_secrets *secrets = NULL;
+    int result = child->secrets_fd >= 0 ? tf_secrets_receive(child->secrets_fd, &secrets, error) : TF_OK;
+    worker.secrets = secrets;
+    if (result == TF_OK)
+        result = tf_worker_run(&worker, error);
+    tf_secrets_destroy(&secrets);
+    return result;
 }
 
 static int build(const struct child *child, struct tf_error *error)

@@ -78,6 +78,7 @@ static struct tf_key keys[] = {
      .unit = "resolvers", .initial_text = "/etc/resolv.conf's", .check = tf_outbound_check_resolver,
      .what = "ADDRESS or ADDRESS:PORT to ask for names, at most 8"},
     IN(outbound, ca_file, TF_KEY_TEXT, 0, 0, 0, "", "the system's", "certificates of authorities that are trusted"),
+    SUB("functions", secrets, TF_KEY_TEXT, 0, 0, 0, "", "none", "file of secrets that functions may ask for by name; see below"),
     {.section = "kv", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, kv_folder),
      .initial_text = "see below", .what = "where functions' keys and values are kept"},
     {.section = "trust", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, trust_folder),
@@ -153,6 +154,7 @@ void tf_config_dispose(struct tf_config *config)
     free(config->users.kv);
     free(config->kv_folder);
     free(config->trust_folder);
+    free(config->secrets);
     free(config->root);
     free(config->cache);
     free(config->user);

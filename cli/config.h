@@ -56,6 +56,7 @@ struct tf_config {
     struct tf_config_logs logs;
     struct tf_config_quarantine quarantine;
     struct tf_config_outbound outbound;
+    char *secrets;   /* file; NULL: none */
     char *kv_folder; /* NULL: in the cache (cli/places.h) */
     char *trust_folder; /* NULL: in the cache (cache/trust.h) */
     char *listen[TF_CONFIG_LISTEN_MAX];

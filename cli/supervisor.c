@@ -79,6 +79,8 @@ static void give_worker(const struct tf_supervisor *supervisor, uint32_t index, 
         give(gift, wake_options[i], supervisor->service_wakes[i][1]);
     }
     give(gift, "--kv-page-fd", supervisor->kv_page_read_fd);
+    if (supervisor->secrets_fd >= 0)
+        give(gift, "--secrets-fd", supervisor->secrets_fd);
     for (size_t i = 0; i < supervisor->config->listen_count; i++)
         give(gift, "--listen-fd", supervisor->listen_fds[i * supervisor->worker_count + index]);
 }

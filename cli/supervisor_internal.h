@@ -53,6 +53,7 @@ struct tf_supervisor {
     int stop_workers[2], stop_builder[2], stop_logs[2], stop_services[2];
     int call_wake_fds[TF_WORKERS_MAX];                  /* eventfds: services wake workers */
     int link_fds[TF_SERVICE_COUNT][TF_WORKERS_MAX];     /* base/link.h; 0: the service is off */
+    int secrets_fd;                                     /* lines of sites/secrets.h, to read; -1: none */
     int kv_page_fd, kv_page_read_fd;                    /* terrafirma/kv.h; workers only read */
     int service_wakes[TF_SERVICE_COUNT][2];             /* pipes: workers wake services, and only write */
     struct tf_shared_state *state;

@@ -15,6 +15,7 @@
 #include "base/ring.h"
 #include "cli/child.h"
 #include "cli/places.h"
+#include "cli/secrets.h"
 #include "cli/supervisor_internal.h"
 #include <terrafirma/kv.h>
 
@@ -123,6 +124,29 @@ static int make_kv_page(struct tf_supervisor *supervisor, struct tf_error *error
     return supervisor->kv_page_read_fd >= 0 ? TF_OK : tf_error_system(error, "cannot make the key-value page");
 }
 
+/* Only workers get them, and cannot write to them. */
+static int make_secrets(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    supervisor->secrets_fd = -1;
+    if (supervisor->config->secrets == NULL)
+        return TF_OK;
+    struct tf_buffer lines;
+    tf_buffer_init(&lines, TF_SECRETS_BYTES);
+    int result = tf_secrets_load(supervisor->config->secrets, &lines, error);
+    if (result == TF_OK) {
+        int const fd = make_memory("secrets", 0);
+        if (fd < 0 || write(fd, lines.bytes, lines.length) != (ssize_t)lines.length ||
+            (supervisor->secrets_fd = open_for_reading(fd)) < 0)
+            result = tf_error_system(error, "cannot keep the secrets");
+        if (fd >= 0)
+            close(fd);
+    }
+    if (lines.bytes != NULL)
+        explicit_bzero(lines.bytes, lines.length);
+    tf_buffer_dispose(&lines);
+    return result;
+}
+
 static int make_worker_links(struct tf_supervisor *supervisor, uint32_t index, struct tf_error *error)
 {
     supervisor->call_wake_fds[index] = lift(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -205,6 +229,8 @@ int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
         result = make_shared(supervisor, error);
     if (result == TF_OK)
         result = make_kv_page(supervisor, error);
+    if (result == TF_OK)
+        result = make_secrets(supervisor, error);
     for (uint32_t i = 0; result == TF_OK && i < supervisor->worker_count; i++) {
         result = make_worker_shares(supervisor, i, error);
         if (result == TF_OK)

@@ -270,7 +270,8 @@ static uint64_t submit(void *context, struct tf_guest *guest, enum tf_service se
             return 0;
         length += parts[i].length;
     }
-    bool const has_room = exchange->call_count < limits->request_calls && calls->count < limits->calls &&
+    uint64_t const most = tf_exchange_limits(exchange)->request_calls;
+    bool const has_room = exchange->call_count < most && calls->count < limits->calls &&
                           exchange->account->calls < limits->site_calls && length <= TF_SERVICE_MESSAGE_BYTES &&
                           fits(exchange, length);
     struct tf_kv_call kv;

@@ -185,6 +185,9 @@ static void resolve(struct tf_worker *worker, h2o_req_t *req, const struct tf_ro
     }
     struct tf_target target;
     tf_target_resolve(req->path.base, path_length, look_up, &place, &target);
+    if (target.kind == TF_TARGET_FILE &&
+        tf_routes_are_settings(routes, place.site, target.path, target.path_length))
+        target.kind = TF_TARGET_NOT_FOUND;
     switch (target.kind) {
     case TF_TARGET_FUNCTION:
         dispatch_function(worker, req, target.route, target.script_bytes, path_length, arrived_ns);

@@ -5,18 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "h2o-handler/fields.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
 #include "h2o-handler/target.h"
-
-/* A Connection header that names more than fits here is not searched further: the cost is per header and byte. */
-#define CONNECTION_BYTES_MAX 256
-
-static struct tf_text text_of(h2o_iovec_t bytes)
-{
-    return (struct tf_text){bytes.base, bytes.len};
-}
 
 /* `what` is for people; of a trap, which has fields of its own, it is what the host function said. */
 static void report_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id,
@@ -98,6 +89,8 @@ static void leave_queue(struct tf_exchange *exchange)
 static void give_up_seat(struct tf_exchange *exchange)
 {
     exchange->account->guests -= exchange->is_seated;
+    if (exchange->served != NULL)
+        exchange->served->running -= exchange->is_seated;
     exchange->is_seated = false;
 }
 
@@ -137,7 +130,10 @@ static void conclude(struct tf_exchange *exchange, enum tf_log_outcome outcome, 
         if (exchange->account->tenant.reset_ns > 0)
             tf_schedule_charge_reset(&worker->schedule, exchange->account);
         tf_schedule_guest_ended(worker, exchange->entry, exchange->account);
+        if (exchange->served != NULL)
+            tf_schedule_wake_first(worker, &exchange->served->crowded);
     }
+    tf_served_release(&exchange->served);
     if (exchange->entry != NULL)
         tf_functions_release(worker, &exchange->entry);
     tf_schedule_leave_site(&exchange->account);
@@ -276,6 +272,8 @@ static void answer_returned(struct tf_exchange *exchange)
                        "The function's response is not valid.");
         return;
     }
+    if (exchange->served != NULL)
+        tf_served_add_cors(exchange, response);
     tf_respond_guest(exchange->req, response);
     /* Only now, with the response on its way: the next request waits for the reset, this client does not. */
     conclude(exchange, TF_LOG_OUTCOME_RETURNED, 0);
@@ -291,10 +289,17 @@ static bool start_guest(struct tf_exchange *exchange)
         wait_in(exchange, TF_EXCHANGE_CROWDED, &exchange->account->crowded);
         return false;
     }
+    struct tf_served *const served = exchange->served;
+    if (served != NULL && served->running >= served->limits.function_concurrency) {
+        wait_in(exchange, TF_EXCHANGE_CROWDED, &served->crowded);
+        return false;
+    }
     switch (tf_guest_start(exchange->entry->function, &exchange->request, exchange, &exchange->guest, &error)) {
     case 0:
         stop_waiting(exchange);
         exchange->account->guests++;
+        if (served != NULL)
+            served->running++;
         exchange->is_seated = true;
         return true;
     case TF_ERR_NO_SLOT:
@@ -321,7 +326,7 @@ static void note_queue_time(struct tf_exchange *exchange)
 
 static uint64_t wall_over_ns(const struct tf_exchange *exchange)
 {
-    return tf_guest_started_ns(exchange->guest) + exchange->worker->config->limits.wall_ms * TF_NS_PER_MS;
+    return tf_guest_started_ns(exchange->guest) + tf_exchange_limits(exchange)->wall_ms * TF_NS_PER_MS;
 }
 
 static void park(struct tf_exchange *exchange)
@@ -410,65 +415,6 @@ static void begin(struct tf_exchange *exchange)
 
 /* ---- starting ---- */
 
-static size_t copy_headers(h2o_req_t *req, struct tf_header *headers)
-{
-    h2o_iovec_t connection = {NULL, 0};
-    ssize_t const at = h2o_find_header(&req->headers, H2O_TOKEN_CONNECTION, -1);
-    if (at != -1) {
-        connection = req->headers.entries[at].value;
-        if (connection.len > CONNECTION_BYTES_MAX)
-            connection.len = CONNECTION_BYTES_MAX;
-        /* Nearly always one of two words, which name no header. */
-        if (h2o_lcstris(connection.base, connection.len, H2O_STRLIT("keep-alive")) ||
-            h2o_lcstris(connection.base, connection.len, H2O_STRLIT("close")))
-            connection.len = 0;
-    }
-    size_t count = 0;
-    for (size_t i = 0; i < req->headers.size; i++) {
-        const h2o_header_t *const header = &req->headers.entries[i];
-        const char *const name = header->name->base;
-        size_t const length = header->name->len;
-        if (tf_request_field_is_dropped(name, length) ||
-            (connection.len > 0 && tf_connection_names(connection.base, connection.len, name, length)))
-            continue;
-        headers[count++] = (struct tf_header){{name, length}, text_of(header->value)};
-    }
-    return count;
-}
-
-/* What every WASI program finds: a folder of its request's own, as long as there may be any memory for it. */
-static const struct tf_program *program_of(const struct tf_limits *limits)
-{
-    static const struct tf_program_folder folders[] = {{.name = "/tmp", .is_writable = true}};
-    static const struct tf_program program = {.folders = folders, .folder_count = 1};
-    return limits->scratch_bytes >= TF_HOST_PAGE_BYTES ? &program : NULL;
-}
-
-/* False when the path is too long for a guest. */
-static bool make_request(h2o_req_t *req, size_t script_bytes, bool lacks_host, struct tf_request *request)
-{
-    size_t const path_length = tf_guest_path_length(req->path.base, req->path.len, req->query_at);
-    if (path_length > TF_GUEST_PATH_BYTES)
-        return false;
-    request->path = text_of(req->path);
-    request->script_bytes = script_bytes;
-    request->protocol = req->version < 0x101 ? "HTTP/1.0" : NULL;
-    if (path_length != req->path.len) {
-        char *const encoded = h2o_mem_alloc_pool(&req->pool, path_length);
-        tf_guest_path_encode(req->path.base, req->path.len, req->query_at, encoded);
-        request->path = (struct tf_text){encoded, path_length};
-        request->script_bytes = tf_guest_path_length(req->path.base, script_bytes, SIZE_MAX);
-    }
-    request->method = text_of(req->method);
-    request->authority = lacks_host ? (struct tf_text){"", 0} : text_of(req->authority);
-    request->remote_address = text_of(tf_connection_address(tf_connection_of(req)));
-    request->body = text_of(req->entity);
-    struct tf_header *const headers = h2o_mem_alloc_pool(&req->pool, req->headers.size * sizeof(*headers));
-    request->header_count = copy_headers(req, headers);
-    request->headers = headers;
-    return true;
-}
-
 static void answer_load_failed(struct tf_exchange *exchange)
 {
     if (exchange->entry->error_id == 0) {
@@ -525,6 +471,22 @@ static struct tf_entry *hold_entry_of(struct tf_worker *worker, const struct tf_
     return entry;
 }
 
+/* False: the function's settings answered it. */
+static bool may_begin(struct tf_exchange *exchange, const struct tf_route *route)
+{
+    switch (tf_served_admit(exchange, route)) {
+    case TF_SERVED_GO_ON:
+        return true;
+    case TF_SERVED_ANSWERED:
+        conclude(exchange, TF_LOG_OUTCOME_NONE, 0);
+        return false;
+    case TF_SERVED_NO_MEMORY:
+        break;
+    }
+    answer_busy(exchange);
+    return false;
+}
+
 void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route, size_t script_bytes,
                       struct tf_memo_row *memo, uint64_t arrived_ns)
 {
@@ -538,12 +500,14 @@ void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_
         exchange->request.tenant = &exchange->account->tenant;
     }
     bool const lacks_host = tf_server_request_lacks_host(&worker->server, req);
-    exchange->request.program = program_of(&worker->config->limits);
-    if (!make_request(req, script_bytes, lacks_host, &exchange->request)) {
+    exchange->request.program = tf_request_program(&worker->config->limits);
+    if (!tf_request_make(req, script_bytes, lacks_host, &exchange->request)) {
         tf_respond_text(req, 414, "The path is too long.");
         conclude(exchange, TF_LOG_OUTCOME_NONE, 0);
         return;
     }
+    if (route->settings != NULL && !may_begin(exchange, route))
+        return;
     if (exchange->account != NULL && is_quarantined(exchange, route->key))
         return;
     exchange->entry = exchange->account != NULL ? hold_entry_of(worker, route, memo) : NULL;

@@ -33,4 +33,9 @@ void tf_exchange_due(struct tf_exchange *exchange, uint64_t now_ns);
 /* The runtime's log function: a line that a guest wrote. `context` is the worker. */
 void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, struct tf_text text);
 
+/* Fills what the request's line and headers say (request_make.c). False when the path is too long for a guest. */
+bool tf_request_make(h2o_req_t *req, size_t script_bytes, bool lacks_host, struct tf_request *request);
+/* What every WASI program finds: a folder of its request's own, as long as there may be any memory for it. */
+const struct tf_program *tf_request_program(const struct tf_limits *limits);
+
 #endif

@@ -131,6 +131,7 @@ static void read_done(struct tf_io_job *io)
     } else {
         struct tf_routes *const before = watch->current;
         tf_memo_clear(&worker->memo);
+        tf_served_table_dispose(&watch->served);
         watch->current = job->routes;
         tf_functions_sweep(worker, job_names, job);
         tf_schedule_sweep(&worker->schedule, routes_have, watch->current);
@@ -210,6 +211,7 @@ void tf_routes_watch_dispose(struct tf_worker *worker)
         h2o_socket_close(watch->wake);
         watch->wake = NULL;
     }
+    tf_served_table_dispose(&watch->served);
     tf_routes_destroy(&watch->current);
     if (watch->state != NULL)
         munmap((void *)(uintptr_t)watch->state, sizeof(*watch->state));

@@ -13,6 +13,7 @@
 
 #include <h2o.h>
 
+#include "h2o-handler/settings.h"
 #include "sites/routes.h"
 #include <terrafirma/error.h>
 
@@ -22,6 +23,7 @@ struct tf_routes_watch {
     const struct tf_shared_state *state; /* mapped */
     struct tf_shared_acks *acks;         /* mapped; NULL: nobody asks */
     struct tf_routes *current;           /* NULL: none yet */
+    struct tf_served_table served;       /* of `current` */
     h2o_socket_t *wake;
     bool is_reading;
     uint64_t failed_generation;

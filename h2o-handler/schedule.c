@@ -177,7 +177,7 @@ void tf_schedule_turn(struct tf_worker *worker)
     }
 }
 
-static void wake_first(struct tf_worker *worker, h2o_linklist_t *list)
+void tf_schedule_wake_first(struct tf_worker *worker, h2o_linklist_t *list)
 {
     if (h2o_linklist_is_empty(list))
         return;
@@ -188,7 +188,7 @@ static void wake_first(struct tf_worker *worker, h2o_linklist_t *list)
 
 void tf_schedule_guest_ended(struct tf_worker *worker, struct tf_entry *entry, struct tf_site_account *account)
 {
-    wake_first(worker, &account->crowded);
-    wake_first(worker, &entry->crowded);
-    wake_first(worker, &worker->schedule.slotless);
+    tf_schedule_wake_first(worker, &account->crowded);
+    tf_schedule_wake_first(worker, &entry->crowded);
+    tf_schedule_wake_first(worker, &worker->schedule.slotless);
 }

@@ -78,6 +78,7 @@ struct tf_exchange {
     h2o_req_t *req;
     struct tf_entry *entry; /* held */
     struct tf_site_account *account; /* joined */
+    struct tf_served *served;        /* held; NULL: the function has no settings */
     struct tf_guest *guest;
     enum tf_exchange_state state;
     bool is_watched;
@@ -97,6 +98,11 @@ struct tf_exchange {
     struct tf_request request;
     const char *function_path; /* the route's; copied when the exchange outlives its turn, which the route may not */
 };
+
+static inline const struct tf_limits *tf_exchange_limits(const struct tf_exchange *exchange)
+{
+    return exchange->served != NULL ? &exchange->served->limits : &exchange->worker->config->limits;
+}
 
 /* A number for an error that is both in the response and in the log: unique in this worker, and hard to guess. */
 uint64_t tf_worker_error_id(struct tf_worker *worker);

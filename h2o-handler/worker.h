@@ -11,6 +11,8 @@
 #include <terrafirma/limits.h>
 #include <terrafirma/services.h>
 
+struct tf_secrets;
+
 struct tf_worker_service {
     int link_fd; /* base/link.h; 0: there is no such service */
     int wake_fd; /* written to wake it */
@@ -34,6 +36,7 @@ struct tf_worker_config {
     int quarantine_fd;
     int call_wake_fd;           /* eventfd by which services wake this worker; 0: no services */
     struct tf_worker_service services[TF_SERVICE_COUNT];
+    const struct tf_secrets *secrets; /* the operator's, by site; NULL: none. The caller's */
     int kv_page_fd;             /* struct tf_kv_page, to read; 0: there is none */
 };
 

@@ -22,7 +22,11 @@ struct first_frame {
 
 static void prepare_stack(struct tf_guest *guest)
 {
-    struct first_frame *const frame = (struct first_frame *)(guest->slot->stack_top - sizeof(struct first_frame));
+    /* A request with less stack than its slot has begins further down. */
+    uint64_t const whole = guest->slot->runtime->config.limits.guest_stack_bytes;
+    uint64_t const wanted = tf_limits_of(guest)->guest_stack_bytes & ~15ull;
+    uint8_t *const top = guest->slot->stack_top - (wanted < whole ? whole - wanted : 0);
+    struct first_frame *const frame = (struct first_frame *)(top - sizeof(struct first_frame));
     *frame = (struct first_frame){
         .mxcsr = 0x1f80,
         .x87 = 0x037f,
@@ -157,7 +161,7 @@ static void freeze(struct tf_guest *guest)
 enum tf_outcome tf_guest_resume(struct tf_guest *guest)
 {
     struct tf_runtime *const runtime = guest->slot->runtime;
-    struct tf_limits const *const limits = &runtime->config.limits;
+    struct tf_limits const *const limits = tf_limits_of(guest);
     assert(tf_runtime_here == runtime && guest->state == TF_GUEST_READY);
     for (;;) {
         take_turn(runtime, guest);

@@ -40,7 +40,7 @@ struct tf_terrarium *tf_guest_terrarium(struct tf_guest *guest)
 
 const struct tf_limits *tf_guest_limits(const struct tf_guest *guest)
 {
-    return &guest->slot->runtime->config.limits;
+    return tf_limits_of(guest);
 }
 
 struct tf_wasi *tf_guest_wasi(const struct tf_guest *guest)
@@ -136,7 +136,9 @@ uint32_t tf_guest_allocate(struct tf_guest *guest, uint32_t bytes)
 void tf_guest_log(struct tf_guest *guest, const char *kind, struct tf_text text)
 {
     struct tf_runtime *const runtime = guest->slot->runtime;
-    size_t const left = runtime->config.limits.log_bytes - guest->terrarium.log_bytes;
+    /* What the start wrote counts, and was bounded by the runtime's limit, not by the request's. */
+    uint64_t const most = tf_limits_of(guest)->log_bytes;
+    size_t const left = most > guest->terrarium.log_bytes ? most - guest->terrarium.log_bytes : 0;
     if (text.length > left)
         text.length = left;
     guest->terrarium.log_bytes += text.length;

@@ -184,6 +184,15 @@ struct tf_runtime {
     stack_t old_signal_stack;
 };
 
+/* What bounds a guest. The set-up may make the snapshot that other tenants' requests start from too: what one of them
+ * set does not count there. */
+static inline const struct tf_limits *tf_limits_of(const struct tf_guest *guest)
+{
+    const struct tf_request *const request = guest->request;
+    return request != NULL && request->limits != NULL && !guest->needs_set_up ? request->limits
+                                                                              : &guest->slot->runtime->config.limits;
+}
+
 /* The runtime of this thread; read by the signal handlers. Initial-exec, so that a handler never allocates. */
 extern _Thread_local struct tf_runtime *tf_runtime_here __attribute__((tls_model("initial-exec")));
 

@@ -88,6 +88,8 @@ struct tf_request {
     size_t header_count;
     const struct tf_program *program; /* NULL: CGI, with no folder */
     struct tf_tenant *tenant; /* NULL: nobody counts */
+    const struct tf_limits *limits; /* NULL: the runtime's; none may be above those */
+    const struct tf_text *hosts; /* only these may be reached (terrafirma/outbound.h); NULL: any that the rules allow */
 };
 
 /* Valid until tf_guest_finish; lies in the guest's arena, never in a slot. */

@@ -205,7 +205,7 @@ uint32_t tf_slot_grow(struct tf_slot *slot, uint32_t delta_pages)
         return UINT32_MAX;
     uint64_t const old_pages = memory->pages;
     uint64_t const pages = old_pages + delta_pages;
-    if (pages > slot->function->memory_pages_max)
+    if (pages > slot->function->memory_pages_max || pages > tf_limits_of(&slot->guest)->memory_pages)
         return UINT32_MAX;
     uint64_t const bytes = pages * TF_WASM_PAGE_BYTES;
     if (!tf_budget_take(&slot->guest, bytes - memory->size))

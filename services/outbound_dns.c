@@ -230,20 +230,33 @@ static bool read_name(const uint8_t *bytes, size_t length, char ret_name[TF_OUTB
     return label > 0;
 }
 
+/* Whether the site, and the function, may ask for a name; else it is answered. */
+static bool may_ask(struct tf_outbound *outbound, struct tf_port_request *request,
+                    const struct tf_outbound_bounds *bounds, const char *name)
+{
+    const char *const why = !tf_egress_may_resolve(outbound->egress, request->site, name) ? "the rules deny the name"
+                            : !tf_outbound_hosts_allow(bounds, name, 0) ? "the function's settings do not name it"
+                                                                        : NULL;
+    if (why != NULL)
+        tf_outbound_answer(outbound, request, TF_OUTBOUND_FORBIDDEN, why, 0, NULL, 0, NULL, 0);
+    return why == NULL;
+}
+
 void tf_outbound_dns_ip(struct tf_outbound *outbound, struct tf_port_request *request)
 {
+    struct tf_outbound_bounds bounds;
+    const uint8_t *bytes = request->bytes;
+    size_t length = request->length;
     char name[TF_OUTBOUND_NAME_BYTES + 1];
     uint32_t is_ipv6;
-    if (request->length < sizeof(is_ipv6) ||
-        !read_name(request->bytes + sizeof(is_ipv6), request->length - sizeof(is_ipv6), name)) {
+    if (!tf_outbound_take_bounds(&bytes, &length, &bounds) || length < sizeof(is_ipv6) ||
+        !read_name(bytes + sizeof(is_ipv6), length - sizeof(is_ipv6), name)) {
         tf_outbound_answer(outbound, request, TF_OUTBOUND_MALFORMED, "no host name", 0, NULL, 0, NULL, 0);
         return;
     }
-    memcpy(&is_ipv6, request->bytes, sizeof(is_ipv6));
-    if (!tf_egress_may_resolve(outbound->egress, request->site, name)) {
-        tf_outbound_answer(outbound, request, TF_OUTBOUND_FORBIDDEN, "the rules deny the name", 0, NULL, 0, NULL, 0);
+    memcpy(&is_ipv6, bytes, sizeof(is_ipv6));
+    if (!may_ask(outbound, request, &bounds, name))
         return;
-    }
     struct ip_job *const job = calloc(1, sizeof(*job));
     if (job == NULL) {
         tf_outbound_answer(outbound, request, TF_OUTBOUND_INTERNAL, "no memory", 0, NULL, 0, NULL, 0);
@@ -298,16 +311,18 @@ static void on_raw(void *argument, int status, int timeouts, unsigned char *byte
 void tf_outbound_dns_raw(struct tf_outbound *outbound, struct tf_port_request *request)
 {
     struct tf_dns_question question;
+    struct tf_outbound_bounds bounds;
+    const uint8_t *bytes = request->bytes;
+    size_t length = request->length;
     uint16_t id;
-    if (request->length > TF_OUTBOUND_QUERY_BYTES || !tf_dns_is_query(request->bytes, request->length, &question)) {
+    if (!tf_outbound_take_bounds(&bytes, &length, &bounds) || length > TF_OUTBOUND_QUERY_BYTES ||
+        !tf_dns_is_query(bytes, length, &question)) {
         tf_outbound_answer(outbound, request, TF_OUTBOUND_MALFORMED, "no DNS query", 0, NULL, 0, NULL, 0);
         return;
     }
-    if (!tf_egress_may_resolve(outbound->egress, request->site, question.name)) {
-        tf_outbound_answer(outbound, request, TF_OUTBOUND_FORBIDDEN, "the rules deny the name", 0, NULL, 0, NULL, 0);
+    if (!may_ask(outbound, request, &bounds, question.name))
         return;
-    }
-    struct raw_job *const job = may_query(outbound) ? calloc(1, sizeof(*job) + request->length) : NULL;
+    struct raw_job *const job = may_query(outbound) ? calloc(1, sizeof(*job) + length) : NULL;
     if (job == NULL || getrandom(&id, sizeof(id), 0) != sizeof(id)) {
         free(job);
         tf_outbound_answer(outbound, request, TF_OUTBOUND_INTERNAL, "no room for a query", 0, NULL, 0, NULL, 0);
@@ -317,9 +332,9 @@ void tf_outbound_dns_raw(struct tf_outbound *outbound, struct tf_port_request *r
     *job = (struct raw_job){.job.drop = drop_raw,
                             .outbound = outbound,
                             .request = request,
-                            .id = tf_dns_id(request->bytes),
-                            .length = request->length};
-    memcpy(job->query, request->bytes, request->length);
+                            .id = tf_dns_id(bytes),
+                            .length = length};
+    memcpy(job->query, bytes, length);
     tf_dns_set_id(job->query, id);
     request->data = job;
     ares_send(outbound->raw, job->query, (int)job->length, on_raw, job);

@@ -359,6 +359,13 @@ static void begin_hop(struct fetch *fetch)
         fail(fetch, TF_OUTBOUND_MALFORMED, why);
         return;
     }
+    if (!tf_outbound_hosts_allow(&fetch->asked.bounds, fetch->place.host, fetch->place.port)) {
+        char detail[DETAIL_BYTES];
+        snprintf(detail, sizeof(detail), "the function's settings do not name %.150s, port %u", fetch->place.host,
+                 fetch->place.port);
+        fail(fetch, TF_OUTBOUND_FORBIDDEN, detail);
+        return;
+    }
     struct tf_egress_target const target = target_of(fetch);
     if (tf_egress_judge_name(fetch->outbound->egress, &target) == TF_EGRESS_DENIED) {
         on_addresses(fetch, true, &(struct tf_egress_address){.length = 0}, 1);

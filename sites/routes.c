@@ -9,10 +9,12 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "sites/settings.h"
 #include "sites/site.h"
 #include "sites/siphash.h"
 
@@ -254,6 +256,10 @@ static bool route_is_valid(const struct tf_route *route)
         return false;
     if (route->state == TF_ROUTE_LIVE ? !tf_hash_is_hex(route->key) : route->key[0] != '\0')
         return false;
+    /* An artifact of no settings and one of empty settings are the same thing, and written in one way. */
+    if (route->settings != NULL && (route->state != TF_ROUTE_LIVE || route->settings[0] == '\0' ||
+                                    strlen(route->settings) > TF_SETTINGS_TEXT_BYTES))
+        return false;
     return is_build_id(route->build_id) && tf_route_path_is_valid(route->path, strlen(route->path));
 }
 
@@ -271,13 +277,17 @@ int tf_routes_add(struct tf_routes *routes, const struct tf_route *route)
     if (grow_routes(routes) != 0)
         return TF_ERR_SYSTEM;
     const char *const path = tf_arena_copy(&routes->strings, route->path, path_length);
-    if (path == NULL)
+    const char *const settings = route->settings != NULL
+                                     ? tf_arena_copy(&routes->strings, route->settings, strlen(route->settings))
+                                     : NULL;
+    if (path == NULL || (route->settings != NULL && settings == NULL))
         return TF_ERR_LIMIT;
     uint32_t const entry = routes->route_count++;
     struct tf_route *const added = &routes->routes[entry];
     *added = *route;
     added->site = routes->sites[site].name;
     added->path = path;
+    added->settings = settings;
     routes->next_of_site[entry] = TF_ROUTES_NONE;
     if (routes->sites[site].last_route == TF_ROUTES_NONE)
         routes->sites[site].first_route = entry;
@@ -305,6 +315,19 @@ const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char
     return entry == TF_ROUTES_NONE ? NULL : &routes->routes[entry];
 }
 
+bool tf_routes_are_settings(const struct tf_routes *routes, const char *site, const char *path, size_t path_length)
+{
+    static const char suffix[] = ".yaml", function_suffix[] = ".wasm";
+    size_t const length = sizeof(suffix) - 1;
+    char function[TF_ROUTE_PATH_BYTES];
+    if (path_length <= length || path_length >= sizeof(function) ||
+        strncasecmp(path + path_length - length, suffix, length) != 0)
+        return false;
+    memcpy(function, path, path_length - length);
+    memcpy(function + path_length - length, function_suffix, length);
+    return tf_routes_find(routes, site, function, path_length) != NULL;
+}
+
 size_t tf_routes_count(const struct tf_routes *routes)
 {
     return routes->route_count;
@@ -313,4 +336,9 @@ size_t tf_routes_count(const struct tf_routes *routes)
 const struct tf_route *tf_routes_at(const struct tf_routes *routes, size_t index)
 {
     return index < routes->route_count ? &routes->routes[index] : NULL;
+}
+
+size_t tf_routes_index(const struct tf_routes *routes, const struct tf_route *route)
+{
+    return (size_t)(route - routes->routes);
 }

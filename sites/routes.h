@@ -5,6 +5,7 @@
  *     site <name>
  *     access …                         where the site has rules: sites/access.h
  *     function <state> <key or -> <build id or -> <path, percent-encoded>
+ *     settings <the line of sites/settings.h>            where the function above has any
  *     …
  *     end <sha256 of all lines before>
  *
@@ -43,6 +44,7 @@ struct tf_route {
     enum tf_route_state state;
     char key[TF_HASH_HEX_BYTES];     /* "" unless LIVE */
     char build_id[TF_BUILD_ID_BYTES];/* of the newest build, for the operator's report; "": none */
+    const char *settings;            /* owned by the table; LIVE only; NULL: none */
 };
 
 struct tf_routes; /* immutable once made; free threads may read */
@@ -63,8 +65,12 @@ const struct tf_access *tf_routes_access(const struct tf_routes *routes, const c
 /* Constant time; no allocation. `path` need not be NUL-terminated. NULL: none. */
 const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char *site, const char *path,
                                       size_t path_length);
+/* The path names the settings of a function of this table ("a/fn.yaml"), in whatever case: for nobody to read. */
+bool tf_routes_are_settings(const struct tf_routes *routes, const char *site, const char *path, size_t path_length);
 size_t tf_routes_count(const struct tf_routes *routes);
 const struct tf_route *tf_routes_at(const struct tf_routes *routes, size_t index);
+/* The other way round, of a route of this table. */
+size_t tf_routes_index(const struct tf_routes *routes, const struct tf_route *route);
 
 /* gen-<generation> below folder_fd, atomically. */
 int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_error *error);

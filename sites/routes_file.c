@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "sites/lines.h"
+#include "sites/settings.h"
 #include "sites/site.h"
 
 #define FILE_MOST_BYTES ((size_t)1 << 30)
@@ -56,6 +57,8 @@ int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_err
                              route->build_id[0] != '\0' ? route->build_id : "-");
             tf_line_encode(&text, route->path);
             tf_buffer_append_byte(&text, '\n');
+            if (route->settings != NULL)
+                tf_buffer_printf(&text, "settings %s\n", route->settings);
         }
     }
     append_end(&text);
@@ -116,6 +119,13 @@ static int next_line(struct reader *reader)
     return 0;
 }
 
+/* Whether there is another line, and it begins like this. */
+static bool next_is(const struct reader *reader, const char *word)
+{
+    size_t const length = strlen(word);
+    return (size_t)(reader->end - reader->next) > length && memcmp(reader->next, word, length) == 0;
+}
+
 static bool read_state(const char *word, enum tf_route_state *ret_state)
 {
     for (int state = TF_ROUTE_BUILDING; state <= TF_ROUTE_REFUSED; state++) {
@@ -162,6 +172,17 @@ static int read_function(struct reader *reader, struct tf_routes *routes, const 
     if (!tf_route_path_is_valid(rest, path_length))
         return broken(reader, "not a path of a function");
     route.path = rest;
+    if (next_is(reader, "settings ")) {
+        int const result = next_line(reader);
+        if (result != 0)
+            return result;
+        route.settings = reader->line + strlen("settings ");
+        struct tf_settings *settings;
+        struct tf_error why;
+        if (tf_settings_read(route.settings, &settings, &why) != 0)
+            return broken(reader, why.text);
+        tf_settings_destroy(&settings);
+    }
     return added(reader, tf_routes_add(routes, &route), "a malformed build id, or a function that is there already");
 }
 

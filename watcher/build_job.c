@@ -33,6 +33,7 @@ static bool describe(struct attempt *attempt, const char *key)
     memcpy(built->key, key, TF_HASH_HEX_BYTES);
     built->object_bytes = entry.manifest.object_bytes;
     built->image_bytes = entry.manifest.image_bytes;
+    built->memory_pages_min = entry.manifest.memory_pages_min;
     built->tier = entry.manifest.flags & TF_ABI_FAST_TIER ? TF_TIER_FAST : TF_TIER_OPTIMISED;
     tf_cache_entry_dispose(&entry);
     return true;
@@ -51,6 +52,7 @@ static int keep(struct attempt *attempt, struct tf_build *build, struct tf_error
     memcpy(built->key, build->manifest.key, TF_HASH_HEX_BYTES);
     built->object_bytes = build->manifest.object_bytes;
     built->image_bytes = build->manifest.image_bytes;
+    built->memory_pages_min = build->manifest.memory_pages_min;
     built->tier = build->tier;
     return tf_cache_put(attempt->cache, &build->manifest, build->object.bytes, build->image.bytes, error);
 }

@@ -156,7 +156,11 @@ static void on_name(struct tf_watcher *watcher, int wd, const struct inotify_eve
         return;
     bool const is_folder = (event->mask & IN_ISDIR) != 0;
     bool const is_config = tf_name_is_site_config(folder, event->name);
-    if (!is_folder && !is_config && (folder == watcher->root || !tf_name_is_function(event->name)))
+    char function[NAME_MAX + 1];
+    bool const are_settings = !is_folder && folder != watcher->root &&
+                              tf_name_function_of_settings(event->name, function);
+    if (!is_folder && !is_config && !are_settings &&
+        (folder == watcher->root || !tf_name_is_function(event->name)))
         return;
     if (is_folder && event->mask & IN_ATTRIB && tf_tree_find(watcher, folder, event->name) == NULL)
         return; /* of a folder that is none of ours */
@@ -168,6 +172,8 @@ static void on_name(struct tf_watcher *watcher, int wd, const struct inotify_eve
         tf_site_access_examine(watcher, folder->site, fd, was_closed);
     else if (is_folder)
         on_folder_event(watcher, folder, fd, event);
+    else if (are_settings) /* that they are complete says nothing of the function */
+        tf_item_examine(watcher, folder, fd, function, false);
     else
         tf_item_examine(watcher, folder, fd, event->name, was_closed);
     close(fd);

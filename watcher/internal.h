@@ -14,6 +14,7 @@
 #ifndef TF_WATCHER_INTERNAL_H
 #define TF_WATCHER_INTERNAL_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +34,10 @@ struct tf_identity {
     ino_t inode;
     uint64_t bytes;
     int64_t modified_ns, changed_ns;
+    /* Of the settings beside a function; inode 0: there are none. */
+    ino_t settings_inode;
+    uint64_t settings_bytes;
+    int64_t settings_modified_ns, settings_changed_ns;
 };
 
 struct tf_identity tf_identity_of(const struct stat *status);
@@ -54,6 +59,23 @@ int tf_read_stable_now(int folder_fd, const char *name, const struct tf_limits *
  * of reading. */
 int tf_read_confirm(int folder_fd, const char *name, const struct tf_limits *limits, const struct tf_buffer *bytes,
                     const struct tf_stable_read *read, struct tf_error *error);
+
+/* ---- settings files (settings.c) ---- */
+
+/* "hello.yaml": the settings of "hello.wasm". */
+bool tf_name_function_of_settings(const char *name, char ret_function[NAME_MAX + 1]);
+/* Fills the members settings_… of an identity. */
+void tf_identity_of_settings(int folder_fd, const char *function, struct tf_identity *identity);
+/* YAML becomes a line (sites/settings.h), empty where nothing is set; owned by the caller. Errors: REFUSED (line and
+ * column, and what is wrong there), SYSTEM. Any thread. */
+int tf_settings_judge(const struct tf_buffer *yaml, const struct tf_limits *limits, struct tf_buffer *ret_line,
+                      struct tf_error *error);
+/* The same of the file beside a function, whose read is told what it was made from. Leaves ret_line alone where there
+ * is none. Errors: as above, CHANGED. */
+int tf_settings_read_beside(int folder_fd, const char *function, const struct tf_limits *limits,
+                            struct tf_stable_read *read, struct tf_buffer *ret_line, struct tf_error *error);
+/* Errors: REFUSED. */
+int tf_settings_suit_module(const struct tf_buffer *line, uint64_t memory_pages_min, struct tf_error *error);
 
 /* ---- names (names.c) ---- */
 
@@ -94,6 +116,7 @@ struct tf_job {
     struct tf_error error;
     struct tf_built built;
     struct tf_stable_read read;
+    struct tf_buffer settings; /* a line; empty: none */
 };
 
 /* Jobs of one site and lane that wait. Members are the pool's, guarded by its lock. */
@@ -231,6 +254,7 @@ struct tf_item { /* a function: a *.wasm file below a site */
     char key[TF_HASH_HEX_BYTES]; /* "": nothing good yet */
     char build_id[TF_BUILD_ID_BYTES];
     char source_sha256[TF_HASH_HEX_BYTES];
+    char *settings; /* owned; NULL: none */
     uint64_t source_bytes, build_ms;
     char built_at[32];
     enum tf_tier tier;

@@ -116,6 +116,7 @@ void tf_item_dispose(struct tf_watcher *watcher, struct tf_item *item)
     tf_tree_detach(watcher, &item->node);
     site->functions--;
     free(item->error);
+    free(item->settings);
     free(item->node.name);
     free(item);
 }
@@ -159,6 +160,7 @@ static void take_over(struct tf_watcher *watcher, struct tf_item *item)
         tf_cache_entry_dispose(&entry);
         memcpy(item->key, route->key, sizeof(item->key));
         memcpy(item->build_id, route->build_id, sizeof(item->build_id));
+        item->settings = route->settings != NULL ? tf_copy_text(route->settings) : NULL;
         item->state = TF_ROUTE_LIVE;
     }
     free(path);
@@ -211,6 +213,7 @@ static enum sight look(int fd, const char *name, struct tf_identity *ret_identit
     if (fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT || errno == ENOTDIR ? SIGHT_GONE : SIGHT_ERROR;
     *ret_identity = tf_identity_of(&status);
+    tf_identity_of_settings(fd, name, ret_identity);
     return S_ISREG(status.st_mode) ? SIGHT_FILE : SIGHT_OTHER;
 }
 
@@ -314,13 +317,26 @@ static void failed(struct tf_watcher *watcher, struct tf_item *item, const struc
     set_error(watcher, item, job->result, job->error.text, job->built.source_sha256);
 }
 
+/* True if they are others than before. */
+static bool take_settings(struct tf_item *item, const struct tf_buffer *line)
+{
+    const char *const settings = line->length > 0 ? (const char *)line->bytes : "";
+    if (strcmp(settings, item->settings != NULL ? item->settings : "") == 0)
+        return false;
+    free(item->settings);
+    item->settings = settings[0] != '\0' ? tf_copy_text(settings) : NULL;
+    return true;
+}
+
 static void succeeded(struct tf_watcher *watcher, struct tf_item *item, const struct tf_job *job)
 {
     const struct tf_built *built = &job->built;
     item->retry = false;
-    if (item->state != TF_ROUTE_LIVE || strcmp(item->key, built->key) != 0)
+    bool const is_set_anew = take_settings(item, &job->settings);
+    if (is_set_anew || item->state != TF_ROUTE_LIVE || strcmp(item->key, built->key) != 0)
         watcher->routes_dirty = true;
-    bool const is_news = strcmp(item->source_sha256, built->source_sha256) != 0 || item->state != TF_ROUTE_LIVE;
+    bool const is_news =
+        is_set_anew || strcmp(item->source_sha256, built->source_sha256) != 0 || item->state != TF_ROUTE_LIVE;
     item->state = TF_ROUTE_LIVE;
     memcpy(item->key, built->key, sizeof(item->key));
     memcpy(item->build_id, job->build_id, sizeof(item->build_id));

@@ -119,6 +119,9 @@ int tf_publish_open(struct tf_watcher *watcher, struct tf_error *error)
         watcher->state = map_shared(config->state_fd, sizeof(*watcher->state), PROT_READ | PROT_WRITE, error);
         if (watcher->state == NULL)
             return TF_ERR_SYSTEM;
+        /* Processes that read strangers' bytes are forked off, and must not write here (settings.c). */
+        if (madvise(watcher->state, sizeof(*watcher->state), MADV_DONTFORK) != 0)
+            return tf_error_system(error, "cannot keep the shared state to itself");
         /* Workers outlive a builder: their count goes on even if the cache was emptied meanwhile. */
         uint64_t const shared = atomic_load(&watcher->state->generation);
         watcher->generation = shared > watcher->generation ? shared : watcher->generation;
@@ -169,6 +172,7 @@ static int add_folder(struct tf_routes *routes, const struct tf_folder *folder)
         if (item->state == TF_ROUTE_LIVE)
             memcpy(route.key, item->key, sizeof(route.key));
         memcpy(route.build_id, item->build_id, sizeof(route.build_id));
+        route.settings = item->state == TF_ROUTE_LIVE ? item->settings : NULL;
         result = tf_routes_add(routes, &route);
         free(path);
     }

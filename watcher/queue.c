@@ -64,6 +64,7 @@ void tf_job_destroy(struct tf_job **job)
         return;
     if ((*job)->cancel_fd >= 0)
         close((*job)->cancel_fd);
+    tf_buffer_dispose(&(*job)->settings);
     free((*job)->path);
     free(*job);
     *job = NULL;
@@ -164,6 +165,11 @@ static int read_source(struct tf_pool *pool, struct tf_job *job, struct tf_buffe
     if (result != TF_OK)
         return result;
     result = tf_read_stable_now(folder_fd, name, &pool->config.limits, source, &job->read, &job->error);
+    if (result == TF_OK && job->lane == TF_LANE_BUILD)
+        result = tf_settings_read_beside(folder_fd, name, &pool->config.limits, &job->read, &job->settings,
+                                         &job->error);
+    else if (job->read.has_identity)
+        tf_identity_of_settings(folder_fd, name, &job->read.identity);
     close(folder_fd);
     return result;
 }
@@ -203,6 +209,8 @@ static void run_job(struct tf_pool *pool, struct tf_job *job)
         job->result = tf_build_wish(pool->config.compiler, pool->config.cache, source.bytes, source.length,
                                     optimises ? TF_WISH_OPTIMISE : TF_WISH_FIRST, optimises ? &job->cancel_fd : NULL,
                                     &job->built, &job->error);
+    if (job->result == TF_OK && !optimises)
+        job->result = tf_settings_suit_module(&job->settings, job->built.memory_pages_min, &job->error);
     confirm_source(pool, job, &source);
     tf_buffer_dispose(&source);
 }

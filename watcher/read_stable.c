@@ -30,7 +30,9 @@ struct tf_identity tf_identity_of(const struct stat *status)
 bool tf_identity_equal(const struct tf_identity *a, const struct tf_identity *b)
 {
     return a->device == b->device && a->inode == b->inode && a->bytes == b->bytes &&
-           a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns;
+           a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns &&
+           a->settings_inode == b->settings_inode && a->settings_bytes == b->settings_bytes &&
+           a->settings_modified_ns == b->settings_modified_ns && a->settings_changed_ns == b->settings_changed_ns;
 }
 
 /* What is left of the tick of its last change. */
@@ -160,7 +162,11 @@ int tf_read_confirm(int folder_fd, const char *name, const struct tf_limits *lim
     int const result = read_name(folder_fd, name, limits, false, &now, &again, error);
     if (result != TF_OK)
         return result;
-    bool const is_same = tf_identity_equal(&read->identity, &again.identity) && now.length == bytes->length &&
+    struct tf_identity own = read->identity; /* without the settings beside it, which were read for themselves */
+    own.settings_inode = 0;
+    own.settings_bytes = 0;
+    own.settings_modified_ns = own.settings_changed_ns = 0;
+    bool const is_same = tf_identity_equal(&own, &again.identity) && now.length == bytes->length &&
                          (now.length == 0 || memcmp(now.bytes, bytes->bytes, now.length) == 0);
     tf_buffer_dispose(&now);
     return is_same ? TF_OK : tf_error_set(error, TF_ERR_CHANGED, "%s changed while it was built", name);

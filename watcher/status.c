@@ -1,10 +1,12 @@
 /* status.json: every function, for the operator. The form is described in watcher.h. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "watcher/internal.h"
 
 #define STATUS_BYTES_MAX (1ull << 32)
@@ -62,6 +64,14 @@ static void write_item(struct tf_buffer *json, const struct tf_item *item, bool 
     tf_buffer_printf(json, ", \"build_ms\": %llu", (unsigned long long)item->build_ms);
     member(json, "tier", item->source_sha256[0] != '\0' ? tf_tier_name(item->tier) : "");
     member(json, "tier_note", item->tier_note);
+    char settings[TF_HASH_HEX_BYTES] = "";
+    if (item->settings != NULL) {
+        uint8_t digest[TF_HASH_BYTES];
+        tf_hash_bytes(item->settings, strlen(item->settings), digest);
+        tf_hash_hex(digest, settings);
+        settings[12] = '\0';
+    }
+    member(json, "settings", settings);
     write_error(json, item->error);
     free(path);
 }

@@ -24,6 +24,7 @@ struct tf_built {
     bool is_over_budget; /* fast, and an optimised build was tried within the same budget: not worth another */
     uint64_t cpu_ns;   /* of the compilers; also after a failure */
     uint64_t object_bytes, image_bytes, source_bytes;
+    uint64_t memory_pages_min;
     uint64_t stage_ns[TF_STAGE_COUNT];
     uint64_t total_ns;
 };
@@ -75,7 +76,8 @@ int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *erro
 /* JSON that the builder keeps at roots/<id>/status.json, atomically replaced:
  * {"root", "generation", "updated" (RFC 3339), "functions": [{"site", "path", "state", "key", "version" (first 12 hex
  * digits of the live source's SHA-256), "build_id", "source_bytes", "built_at", "build_ms", "tier" ("fast" or
- * "optimised"), "tier_note" (why it is fast, and whether that will change), "error": {"code", "text", "at",
+ * "optimised"), "tier_note" (why it is fast, and whether that will change), "settings" (first 12 hex digits of the
+ * SHA-256 of the settings in force), "error": {"code", "text", "at",
  * "source_sha256"} or null}]}. `state` is that of the route; `error` tells of the newest upload even when an
  * older version is live. What is not known is null. A file that is never served (a link, a name that is not UTF-8) is
  * listed as refused, with the reason. "configs" are the sites that have a .kbp_config: [{"site", "state" ("rules",

@@ -53,6 +53,7 @@
     X(config_users,              1000, 0,        100000,  "entries",  "users in a .kbp_config")                    \
     X(config_rules,              1000, 0,        100000,  "entries",  "paths in a .kbp_config")                    \
     X(config_bcrypt_cost,          12, 4,            20,  "powers of 2", "bcrypt cost of a password in a .kbp_config") \
+    X(settings_bytes,           16384, 64,      262144,   "bytes",    "settings file of one function")            \
     /* a request */                                                                                               \
     X(memory_pages,              2048, 1,         65536,  "pages of 64 KiB", "linear memory of one instance")     \
     X(guest_stack_bytes,       524288, 131072,  8388608,  "bytes",    "native stack of one guest")                \

@@ -4,6 +4,9 @@
  * Both sides are the same build on the same machine, so integers are in this machine's order. Whoever takes a message
  * judges it with the functions below: a worker runs tenants' code, and an answer was made from a stranger's response.
  *
+ *     All begin with what the function may reach: u32 1 and a list of hosts, or u32 0 where nothing but the server's
+ *     rules counts; u32 length of the list (tf_outbound_hosts_allow); the list. Then
+ *
  *     FETCH     struct tf_outbound_fetch, method, URL, header lines, body
  *     DNS_RAW   a DNS query (RFC 1035)
  *     DNS_IP    u32 1: IPv6, 0: IPv4; a name
@@ -155,8 +158,81 @@ static inline bool tf_outbound_is_method(struct tf_outbound_text method)
            !(method.length == 5 && memcmp(method.bytes, "TRACE", 5) == 0);
 }
 
+/* ---- which hosts a function may reach ---- */
+
+#define TF_OUTBOUND_HOSTS_BYTES 32768u
+
+struct tf_outbound_bounds {
+    bool is_bounded;
+    struct tf_outbound_text hosts;
+};
+
+struct tf_outbound_bounds_head {
+    uint32_t is_bounded, length;
+};
+
+/* Takes the head of a message off it. */
+static inline bool tf_outbound_take_bounds(const uint8_t **bytes, size_t *length,
+                                           struct tf_outbound_bounds *ret_bounds)
+{
+    struct tf_outbound_bounds_head head;
+    if (*length < sizeof(head))
+        return false;
+    memcpy(&head, *bytes, sizeof(head));
+    if (head.is_bounded > 1 || head.length > TF_OUTBOUND_HOSTS_BYTES || head.length > *length - sizeof(head))
+        return false;
+    *ret_bounds = (struct tf_outbound_bounds){head.is_bounded != 0,
+                                              {(const char *)*bytes + sizeof(head), head.length}};
+    *bytes += sizeof(head) + head.length;
+    *length -= sizeof(head) + head.length;
+    return true;
+}
+
+/* One entry: a name, *.name for the names below one, an address as URLs have it (IPv6 in brackets); then perhaps ":" and
+ * a port, without which it is all ports. `host` is in lower case, an address without brackets; port 0 is any. */
+static inline bool tf_outbound_host_matches(struct tf_outbound_text entry, const char *host, uint32_t port)
+{
+    size_t length = entry.length;
+    size_t const host_length = strlen(host);
+    const char *const colon = entry.length > 0 ? memrchr(entry.bytes, ':', entry.length) : NULL;
+    if (colon != NULL && memchr(colon, ']', entry.length - (size_t)(colon - entry.bytes)) == NULL) {
+        uint32_t wanted = 0;
+        length = (size_t)(colon - entry.bytes);
+        for (const char *p = colon + 1; p < entry.bytes + entry.length; p++) {
+            if (*p < '0' || *p > '9' || wanted > 65535)
+                return false;
+            wanted = wanted * 10 + (uint32_t)(*p - '0');
+        }
+        if (port != 0 && wanted != port)
+            return false;
+    }
+    const char *const name = entry.bytes;
+    if (length >= 2 && name[0] == '[' && name[length - 1] == ']')
+        return host_length == length - 2 && memcmp(name + 1, host, host_length) == 0;
+    if (length > 2 && name[0] == '*' && name[1] == '.')
+        return host_length > length - 1 && memcmp(host + host_length - (length - 1), name + 1, length - 1) == 0;
+    return host_length == length && memcmp(name, host, length) == 0;
+}
+
+/* The list is of entries that each end in a newline. */
+static inline bool tf_outbound_hosts_allow(const struct tf_outbound_bounds *bounds, const char *host, uint32_t port)
+{
+    const char *at = bounds->hosts.bytes;
+    const char *const end = at + bounds->hosts.length;
+    while (bounds->is_bounded && at < end) {
+        const char *const newline = memchr(at, '\n', (size_t)(end - at));
+        if (newline == NULL)
+            return false;
+        if (tf_outbound_host_matches((struct tf_outbound_text){at, (size_t)(newline - at)}, host, port))
+            return true;
+        at = newline + 1;
+    }
+    return !bounds->is_bounded;
+}
+
 /* A message taken apart; the texts point into it. */
 struct tf_outbound_request {
+    struct tf_outbound_bounds bounds;
     struct tf_outbound_text method, url;
     const uint8_t *lines, *lines_end;
     uint32_t line_count;
@@ -167,7 +243,8 @@ struct tf_outbound_request {
 static inline bool tf_outbound_take_fetch(const uint8_t *bytes, size_t length, struct tf_outbound_request *ret_request)
 {
     struct tf_outbound_fetch head;
-    if (length < sizeof(head))
+    struct tf_outbound_bounds bounds;
+    if (!tf_outbound_take_bounds(&bytes, &length, &bounds) || length < sizeof(head))
         return false;
     memcpy(&head, bytes, sizeof(head));
     size_t left = length - sizeof(head);
@@ -177,6 +254,7 @@ static inline bool tf_outbound_take_fetch(const uint8_t *bytes, size_t length, s
         return false;
     const uint8_t *const lines = method + head.method_length + head.url_length;
     *ret_request = (struct tf_outbound_request){
+        .bounds = bounds,
         .method = {(const char *)method, head.method_length},
         .url = {(const char *)method + head.method_length, head.url_length},
         .lines = lines,

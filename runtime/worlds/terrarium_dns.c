@@ -3,12 +3,15 @@
 #include "runtime/worlds/terrarium_outbound.h"
 
 /* Submits, waits, and takes the answer; false: it failed. *ret_ticket is to be released. */
-static bool ask(struct tf_guest *guest, enum tf_outbound_kind kind, const struct tf_service_part *parts,
-                size_t part_count, struct tf_text on, uint64_t *ret_ticket, struct tf_outbound_result *ret_result)
+static bool ask(struct tf_guest *guest, enum tf_outbound_kind kind, const struct tf_service_part asked[2],
+                struct tf_text on, uint64_t *ret_ticket, struct tf_outbound_result *ret_result)
 {
     struct tf_text const what = {"DNS", 3};
+    struct tf_outbound_bounds_head bounds;
+    struct tf_service_part parts[4] = {[2] = asked[0], [3] = asked[1]};
+    tf_terrarium_bounds(guest, &bounds, parts);
     *ret_ticket = tf_terrarium_count_query(guest)
-                      ? tf_guest_submit(guest, TF_SERVICE_OUTBOUND, (uint32_t)kind, parts, part_count)
+                      ? tf_guest_submit(guest, TF_SERVICE_OUTBOUND, (uint32_t)kind, parts, 4)
                       : 0;
     if (*ret_ticket != 0)
         tf_guest_await(guest, ret_ticket, 1, UINT64_MAX);
@@ -27,12 +30,12 @@ uint32_t tf_terrarium_dns_query_raw(void *header, uint32_t pointer_out, uint32_t
 {
     struct tf_guest *const guest = tf_guest_of(header);
     struct tf_text const query = tf_terrarium_take(guest, query_address, query_length);
-    struct tf_service_part const part = {query.bytes, query.length};
+    struct tf_service_part const parts[] = {{query.bytes, query.length}, {"", 0}};
     struct tf_outbound_result result;
     uint64_t ticket;
     check_out(guest, pointer_out, length_out);
     if (query_length > TF_OUTBOUND_QUERY_BYTES ||
-        !ask(guest, TF_OUTBOUND_DNS_RAW, &part, 1, (struct tf_text){"query", 5}, &ticket, &result) ||
+        !ask(guest, TF_OUTBOUND_DNS_RAW, parts, (struct tf_text){"query", 5}, &ticket, &result) ||
         result.body_length == 0) {
         tf_terrarium_give_nothing(guest, pointer_out, length_out);
         return 0;
@@ -68,7 +71,7 @@ uint32_t tf_terrarium_dns_query_ip(void *header, uint32_t pointer_out, uint32_t 
     uint64_t ticket;
     check_out(guest, pointer_out, length_out);
     if (name_length > TF_OUTBOUND_NAME_BYTES ||
-        !ask(guest, TF_OUTBOUND_DNS_IP, parts, 2, name, &ticket, &result) || result.body_length % length != 0) {
+        !ask(guest, TF_OUTBOUND_DNS_IP, parts, name, &ticket, &result) || result.body_length % length != 0) {
         tf_terrarium_give_nothing(guest, pointer_out, length_out);
         return 0;
     }

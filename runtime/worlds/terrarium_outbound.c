@@ -51,6 +51,15 @@ bool tf_terrarium_count_query(struct tf_guest *guest)
     return state != NULL && state->query_count < tf_guest_limits(guest)->dns_queries && ++state->query_count > 0;
 }
 
+void tf_terrarium_bounds(struct tf_guest *guest, struct tf_outbound_bounds_head *head,
+                         struct tf_service_part ret_parts[2])
+{
+    const struct tf_text *const hosts = tf_guest_request(guest) != NULL ? tf_guest_request(guest)->hosts : NULL;
+    *head = (struct tf_outbound_bounds_head){hosts != NULL, hosts != NULL ? (uint32_t)hosts->length : 0};
+    ret_parts[0] = (struct tf_service_part){head, sizeof(*head)};
+    ret_parts[1] = (struct tf_service_part){hosts != NULL ? hosts->bytes : "", head->length};
+}
+
 /* ---- making a request ---- */
 
 static struct tf_outbound_text outbound_text(struct tf_text text)
@@ -250,13 +259,17 @@ static uint64_t send(struct tf_guest *guest, struct tf_outbound_making *making)
         .header_count = making->line_count,
         .header_bytes = (uint32_t)making->lines_used,
     };
-    struct tf_service_part const parts[] = {
+    struct tf_outbound_bounds_head bounds;
+    struct tf_service_part parts[] = {
+        {NULL, 0},
+        {NULL, 0},
         {&head, sizeof(head)},
         {making->method.bytes, making->method.length},
         {making->url.bytes, making->url.length},
         {making->lines, making->lines_used},
         {making->body.bytes, making->body.length},
     };
+    tf_terrarium_bounds(guest, &bounds, parts);
     making->is_open = false;
     return tf_guest_submit(guest, TF_SERVICE_OUTBOUND, TF_OUTBOUND_FETCH, parts, sizeof(parts) / sizeof(parts[0]));
 }

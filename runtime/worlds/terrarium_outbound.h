@@ -49,4 +49,8 @@ bool tf_terrarium_take_result(struct tf_guest *guest, uint64_t ticket, struct tf
                               struct tf_outbound_result *ret_result);
 size_t tf_terrarium_outbound_arena_bytes(const struct tf_limits *limits);
 
+/* The head of every message (terrafirma/outbound.h), as two parts; `head` is memory for one. */
+void tf_terrarium_bounds(struct tf_guest *guest, struct tf_outbound_bounds_head *head,
+                         struct tf_service_part ret_parts[2]);
+
 #endif

@@ -238,6 +238,8 @@ static void describe(const struct fixture *fixture, const struct tf_route *route
         tf_cache_get(cache, route->key, &entry, NULL) == TF_OK) {
         ssize_t const got = pread(entry.object_fd, ret_text, size - 1, 0);
         ret_text[got > 0 ? got : 0] = '\0';
+        if (route->settings != NULL)
+            snprintf(ret_text + strlen(ret_text), size - strlen(ret_text), " | %s", route->settings);
         tf_cache_entry_dispose(&entry);
     }
     tf_cache_close(&cache);

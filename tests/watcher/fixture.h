@@ -39,7 +39,8 @@ void move(const struct fixture *fixture, const char *from, const char *to);
 void delete(const struct fixture *fixture, const char *path);
 void open_gate(const struct fixture *fixture);
 
-/* What the newest generation says: "none", "building", "failed", "refused", or of a live one its source. */
+/* What the newest generation says: "none", "building", "failed", "refused", or of a live one its source,
+ * and behind " | " its settings. */
 const char *served(const struct fixture *fixture, const char *site, const char *path);
 /* Waits until it says so (20 s at most). */
 bool wait_served(const struct fixture *fixture, const char *site, const char *path, const char *what);
