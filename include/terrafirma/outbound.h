@@ -188,8 +188,8 @@ static inline bool tf_outbound_take_bounds(const uint8_t **bytes, size_t *length
     return true;
 }
 
-/* One entry: a name, *.name for the names below one, an address as URLs have it (IPv6 in brackets); then perhaps ":" and
- * a port, without which it is all ports. `host` is in lower case, an address without brackets; port 0 is any. */
+/* One entry: a name, *.name for the names below one, an address as URLs have it (IPv6 in brackets); then perhaps ":"
+ * and a port, without which it is all ports. `host` is in lower case, an address without brackets; port 0 is any. */
 static inline bool tf_outbound_host_matches(struct tf_outbound_text entry, const char *host, uint32_t port)
 {
     size_t length = entry.length;

@@ -54,6 +54,8 @@ class Settings(e2e.Case):
         self.server.put(name + ".yaml", settings.encode(), site)
         self.server.put(name + ".wasm", module, site)
         self.server.wait_for_state("%s/%s.wasm" % (site, name), "live")
+        host = "localhost" if site == "_default" else site
+        self.server.until(lambda: self.server.ask("/" + name, host=host).status not in (404, 503), "it is served")
 
     def variables(self, path, site="localhost", **more):
         response = self.server.ask(path, host=site, **more)

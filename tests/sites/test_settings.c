@@ -200,7 +200,8 @@ static void attack_bytes(void)
 static void lines_are_judged(void)
 {
     static const char *const bad[] = {"x",           "x=y",          "method=",          "method=G%20T",
-                                      "limit.cpu_ms=", "limit.x=1",   "host=%",       "host=%41",         "files=maybe",  " method=GET",
+                                      "limit.cpu_ms=", "limit.x=1",   "host=%",       "host=%41",         "files=maybe",
+                                      " method=GET",
                                       "method=GET ", "header=x-a",   "method=GET  files=yes", "hosts=x", "=",
                                       "secret=A",    "secret=A=b%00", "environment=A=x environment=A=y", ""};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
