@@ -12,7 +12,7 @@
 
 #include "runtime/runtime.h"
 
-#define TF_ETAG_BYTES 64 /* with quotes and the final NUL */
+#define TF_ETAG_BYTES 72 /* with quotes and the final NUL */
 
 struct tf_conditions { /* values of the request's headers; bytes NULL: absent */
     struct tf_text if_none_match;

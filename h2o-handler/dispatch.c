@@ -18,7 +18,8 @@ struct place {
 static const struct tf_route *look_up(void *context, const char *path, size_t length)
 {
     const struct place *const place = context;
-    return tf_routes_find(place->routes, place->site, path, length);
+    const struct tf_route *const route = tf_routes_find(place->routes, place->site, path, length);
+    return route != NULL && route->is_pattern ? NULL : route; /* a pattern answers to what fits it only */
 }
 
 /* libh2o's parser accepts some requests that no handler should see. True when the request was answered. */
@@ -135,9 +136,10 @@ void tf_dispatch_refused(struct tf_server *server, h2o_req_t *req)
         report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, tf_report_now_ns(&worker->report));
 }
 
-static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route,
-                              size_t script_bytes, size_t path_length, uint64_t arrived_ns)
+static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_target *target,
+                              size_t path_length, bool is_lasting, uint64_t arrived_ns)
 {
+    const struct tf_route *const route = target->route;
     struct tf_memo_row *memo = NULL;
     switch (route->state) {
     case TF_ROUTE_BUILDING:
@@ -145,12 +147,12 @@ static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const st
         report(worker, req, route->site, route->path, TF_LOG_OUTCOME_BUSY, arrived_ns);
         break;
     case TF_ROUTE_LIVE:
-        if (!tf_server_request_lacks_host(&worker->server, req))
+        if (is_lasting && !tf_server_request_lacks_host(&worker->server, req))
             memo = tf_memo_put(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length,
                                route);
         if (memo != NULL)
-            memo->script_bytes = (uint32_t)script_bytes;
-        tf_request_start(worker, req, route, script_bytes, memo, arrived_ns);
+            memo->script_bytes = (uint32_t)target->script_bytes;
+        tf_request_start(worker, req, route, target->script_bytes, memo, arrived_ns);
         break;
     case TF_ROUTE_FAILED:
     case TF_ROUTE_REFUSED:
@@ -160,21 +162,78 @@ static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const st
     }
 }
 
-static void dispatch_file(struct tf_worker *worker, h2o_req_t *req, const char *site, const struct tf_target *target,
-                          uint64_t arrived_ns)
+static bool asks_for_file(const h2o_req_t *req)
 {
-    bool const is_get = req->method.len == 3 && memcmp(req->method.base, "GET", 3) == 0;
-    if (!is_get && !tf_request_is_head(req)) {
-        tf_respond_method_not_allowed(req, "GET, HEAD");
-        report(worker, req, site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
-        return;
-    }
-    tf_static_file_start(worker, req, site, target->path, target->path_length, arrived_ns);
+    return (req->method.len == 3 && memcmp(req->method.base, "GET", 3) == 0) || tf_request_is_head(req);
 }
 
-/* Finds out what a request means, and answers it. */
+/* The headers by which a function sees what stood for the names in its path. A client's own are taken away. */
+static void set_parameters(h2o_req_t *req, const struct tf_parameters *parameters)
+{
+    static const char prefix[] = "x-path-";
+    size_t const prefix_length = sizeof(prefix) - 1;
+    for (ssize_t i = (ssize_t)req->headers.size - 1; i >= 0; i--) {
+        const h2o_iovec_t *const name = req->headers.entries[i].name;
+        if (name->len > prefix_length && memcmp(name->base, prefix, prefix_length) == 0)
+            h2o_delete_header(&req->headers, i);
+    }
+    for (size_t i = 0; i < parameters->count; i++) {
+        const struct tf_parameter *const parameter = &parameters->entries[i];
+        size_t const length = prefix_length + parameter->name_length;
+        char *const name = h2o_mem_alloc_pool(&req->pool, length);
+        char *const value = h2o_mem_alloc_pool(&req->pool, 3 * parameter->value_length);
+        memcpy(name, prefix, prefix_length);
+        tf_field_name_lower(parameter->name, parameter->name_length, name + prefix_length);
+        h2o_add_header_by_str(&req->pool, &req->headers, name, length, 1, NULL, value,
+                              tf_parameter_encode(parameter->value, parameter->value_length, value));
+    }
+}
+
+/* The function whose pattern fits what no other function has the name of. */
+static bool find_pattern(const struct place *place, size_t path_length, struct tf_target *target,
+                         struct tf_parameters *ret_parameters)
+{
+    if (target->kind != TF_TARGET_FILE)
+        return false;
+    size_t const length = target->folder ? target->folder_length : target->path_length;
+    const struct tf_route *const route =
+        tf_routes_match(place->routes, place->site, target->path, length, ret_parameters);
+    if (route == NULL)
+        return false;
+    target->route = route;
+    target->script_bytes = path_length;
+    return true;
+}
+
+static void dispatch_file(struct tf_worker *worker, h2o_req_t *req, const char *site, const struct tf_target *target,
+                          const struct tf_pass *pass, unsigned known, uint64_t arrived_ns)
+{
+    if (known & TF_KNOWN_NO_FILE) {
+        tf_static_file_error(worker, req, site, 404, pass->page_404, arrived_ns);
+    } else if (asks_for_file(req)) {
+        tf_static_file_start(worker, req, site, target, pass, target->route != NULL, arrived_ns);
+    } else {
+        tf_respond_method_not_allowed(req, "GET, HEAD");
+        report(worker, req, site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
+    }
+}
+
+static bool answer_malformed(struct tf_worker *worker, h2o_req_t *req, const char *site, enum tf_target_kind kind,
+                             uint64_t arrived_ns)
+{
+    if (kind == TF_TARGET_MALFORMED)
+        tf_respond_text(req, 400, "The path is malformed.");
+    else if (kind == TF_TARGET_CONFIG)
+        tf_respond_text(req, 403, "The rules of a site are not served.");
+    else
+        return false;
+    report(worker, req, site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
+    return true;
+}
+
+/* Finds out what a request means, whether it may, and answers it. */
 static void resolve(struct tf_worker *worker, h2o_req_t *req, const struct tf_routes *routes, size_t path_length,
-                    uint64_t arrived_ns)
+                    unsigned known, uint64_t arrived_ns)
 {
     char name[TF_SITE_NAME_BYTES];
     struct place place = {routes, site_of(&worker->server, routes, req, name)};
@@ -184,26 +243,37 @@ static void resolve(struct tf_worker *worker, h2o_req_t *req, const struct tf_ro
         return;
     }
     struct tf_target target;
+    struct tf_parameters parameters;
+    struct tf_pass pass;
     tf_target_resolve(req->path.base, path_length, look_up, &place, &target);
+    if (answer_malformed(worker, req, place.site, target.kind, arrived_ns))
+        return;
     if (target.kind == TF_TARGET_FILE &&
         tf_routes_are_settings(routes, place.site, target.path, target.path_length))
         target.kind = TF_TARGET_NOT_FOUND;
-    switch (target.kind) {
-    case TF_TARGET_FUNCTION:
-        dispatch_function(worker, req, target.route, target.script_bytes, path_length, arrived_ns);
-        break;
-    case TF_TARGET_FILE:
-        dispatch_file(worker, req, place.site, &target, arrived_ns);
-        break;
-    case TF_TARGET_NOT_FOUND:
-        tf_respond_text(req, 404, "Nothing is here.");
-        report(worker, req, place.site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
-        break;
-    case TF_TARGET_MALFORMED:
-        tf_respond_text(req, 400, "The path is malformed.");
-        report(worker, req, place.site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
-        break;
+    bool const is_pattern = find_pattern(&place, path_length, &target, &parameters);
+    if (is_pattern && (known & TF_KNOWN_NO_FILE || !asks_for_file(req)))
+        target.kind = TF_TARGET_FUNCTION;
+    if (!tf_gate_admit(worker, req, tf_routes_access(routes, place.site), place.site, &target, path_length,
+                       known & TF_KNOWN_WRONG, arrived_ns, &pass))
+        return;
+    if (target.kind != TF_TARGET_FUNCTION) {
+        if (target.kind == TF_TARGET_NOT_FOUND)
+            known |= TF_KNOWN_NO_FILE;
+        dispatch_file(worker, req, place.site, &target, &pass, known, arrived_ns);
+        return;
     }
+    if (is_pattern)
+        set_parameters(req, &parameters);
+    if (pass.user != NULL) /* the password was for us, and a function has no use for it */
+        h2o_delete_header(&req->headers, h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, -1));
+    dispatch_function(worker, req, &target, path_length, pass.is_lasting && !is_pattern, arrived_ns);
+}
+
+void tf_dispatch_again(struct tf_worker *worker, h2o_req_t *req, unsigned known, uint64_t arrived_ns)
+{
+    size_t const path_length = req->query_at < req->path.len ? req->query_at : req->path.len;
+    resolve(worker, req, worker->routes.current, path_length, known, arrived_ns);
 }
 
 void tf_dispatch(struct tf_server *server, h2o_req_t *req)
@@ -229,5 +299,5 @@ void tf_dispatch(struct tf_server *server, h2o_req_t *req)
             return;
         }
     }
-    resolve(worker, req, routes, path_length, arrived_ns);
+    resolve(worker, req, routes, path_length, 0, arrived_ns);
 }

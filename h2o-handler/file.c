@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -29,20 +30,33 @@ static int open_beneath(int folder_fd, const char *path, uint64_t flags, uint64_
     return fd;
 }
 
-/* Where a link led: its last name must be one that a request could have named. */
-static bool leads_to_servable(int fd)
+#define NAME_BYTES 4096
+
+/* Where the kernel says that a descriptor is; 0: it does not say, or at too much length. */
+static size_t place_of(int fd, char ret_name[NAME_BYTES])
 {
-    char link[64], name[4096];
+    char link[64];
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    ssize_t const length = readlink(link, name, sizeof(name));
-    if (length <= 0 || (size_t)length == sizeof(name))
-        return false;
-    size_t start = (size_t)length;
-    while (start > 0 && name[start - 1] != '/')
-        start--;
-    size_t const base_length = (size_t)length - start;
-    return name[start] != '.' && base_length > 0 &&
-           (base_length < 5 || strncasecmp(name + length - 5, ".wasm", 5) != 0);
+    ssize_t const length = readlink(link, ret_name, NAME_BYTES);
+    if (length <= 0 || length == NAME_BYTES)
+        return 0;
+    ret_name[length] = '\0';
+    return (size_t)length;
+}
+
+/* Where a link led, from the site; owned by the caller. NULL: to nothing that a request could have named. */
+static char *servable_path(int site_fd, int fd)
+{
+    char site[NAME_BYTES], name[NAME_BYTES];
+    size_t const site_length = place_of(site_fd, site), length = place_of(fd, name);
+    if (site_length == 0 || length <= site_length + 1 || memcmp(site, name, site_length) != 0 ||
+        name[site_length] != '/')
+        return NULL;
+    const char *const path = name + site_length + 1;
+    if (path[0] == '.' || strstr(path, "/.") != NULL ||
+        (length >= 5 && strncasecmp(name + length - 5, ".wasm", 5) == 0))
+        return NULL;
+    return strdup(path);
 }
 
 static void set_failure(struct tf_file *file, int failure)
@@ -63,15 +77,16 @@ static void set_failure(struct tf_file *file, int failure)
     }
 }
 
-static int open_path(int site_fd, const char *path)
+static int open_path(int site_fd, const char *path, bool follows, char **ret_link_path)
 {
     /* O_NONBLOCK: opening a FIFO must not wait for its other end. */
     uint64_t const flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
     int fd = open_beneath(site_fd, path, flags, RESOLVE_NO_SYMLINKS);
-    if (fd != -1 || errno != ELOOP)
+    if (fd != -1 || errno != ELOOP || !follows)
         return fd;
     fd = open_beneath(site_fd, path, flags, 0);
-    if (fd != -1 && !leads_to_servable(fd)) {
+    *ret_link_path = fd != -1 ? servable_path(site_fd, fd) : NULL;
+    if (fd != -1 && *ret_link_path == NULL) {
         close(fd);
         errno = ENOENT;
         return -1;
@@ -79,7 +94,7 @@ static int open_path(int site_fd, const char *path)
     return fd;
 }
 
-void tf_file_open(int root_fd, const char *site, const char *path, struct tf_file *ret_file)
+static void open_file(int root_fd, const char *site, const char *path, bool follows, struct tf_file *ret_file)
 {
     *ret_file = (struct tf_file){.kind = TF_FILE_MISSING, .fd = -1};
     int const site_fd = open_beneath(root_fd, site, O_PATH | O_DIRECTORY, 0);
@@ -87,7 +102,7 @@ void tf_file_open(int root_fd, const char *site, const char *path, struct tf_fil
         set_failure(ret_file, errno);
         return;
     }
-    int const fd = open_path(site_fd, path);
+    int const fd = open_path(site_fd, path, follows, &ret_file->link_path);
     int const failure = errno;
     close(site_fd);
     if (fd == -1) {
@@ -101,13 +116,36 @@ void tf_file_open(int root_fd, const char *site, const char *path, struct tf_fil
         ret_file->fd = fd;
         representation->bytes = (uint64_t)status.st_size;
         representation->modified = status.st_mtim.tv_sec;
+        ret_file->changed_ns = status.st_ctim.tv_sec * (int64_t)TF_NS_PER_S + status.st_ctim.tv_nsec;
         tf_etag_format(status.st_ino, representation->bytes,
                        status.st_mtim.tv_sec * (int64_t)TF_NS_PER_S + status.st_mtim.tv_nsec, representation->etag);
         return;
     }
     if (S_ISDIR(status.st_mode))
         ret_file->kind = TF_FILE_FOLDER;
+    free(ret_file->link_path);
+    ret_file->link_path = NULL;
     close(fd);
+}
+
+void tf_file_open(int root_fd, const char *site, const char *path, struct tf_file *ret_file)
+{
+    open_file(root_fd, site, path, true, ret_file);
+}
+
+void tf_file_open_plain(int root_fd, const char *site, const char *path, struct tf_file *ret_file)
+{
+    open_file(root_fd, site, path, false, ret_file);
+}
+
+int tf_file_open_folder(int root_fd, const char *site, const char *path)
+{
+    int const site_fd = open_beneath(root_fd, site, O_PATH | O_DIRECTORY, 0);
+    if (site_fd == -1)
+        return -1;
+    int const fd = open_beneath(site_fd, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    close(site_fd);
+    return fd;
 }
 
 int tf_file_read_at(int fd, void *bytes, size_t length, uint64_t offset)

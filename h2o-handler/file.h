@@ -22,11 +22,17 @@ struct tf_file {
     int failure;
     int fd;                                   /* REGULAR; owned */
     struct tf_representation representation;  /* REGULAR */
+    int64_t changed_ns;                       /* REGULAR: of the inode */
+    char *link_path;                          /* REGULAR: where links led, relative to the site; owned. NULL: none */
 };
 
 /* `site` and `path` are relative and contain no "." or ".." (a hostile one could not leave the root either). Symbolic
  * links are followed within the site; one that leads to a function or a hidden file is MISSING. */
 void tf_file_open(int root_fd, const char *site, const char *path, struct tf_file *ret_file);
+/* As above, and a link is MISSING. */
+void tf_file_open_plain(int root_fd, const char *site, const char *path, struct tf_file *ret_file);
+/* A folder of a site ("": the site itself), through no link; -1: there is none. */
+int tf_file_open_folder(int root_fd, const char *site, const char *path);
 /* Exactly `length` bytes at `offset`; 0 or an errno (EIO where the file is shorter by now). */
 int tf_file_read_at(int fd, void *bytes, size_t length, uint64_t offset);
 

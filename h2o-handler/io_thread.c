@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -16,6 +17,8 @@ struct tf_io_thread {
     pthread_cond_t wake;
     struct tf_io_job *first, **last; /* under the mutex */
     bool stop;
+    bool is_ready; /* under the mutex: it has its niceness, which it could not take once it is confined */
+    int niceness;
     bool joined; /* the loop's own */
 };
 
@@ -38,6 +41,12 @@ static void *thread_main(void *argument)
 {
     struct tf_io_thread *const thread = argument;
     struct tf_io_job *job;
+    if (thread->niceness != 0)
+        setpriority(PRIO_PROCESS, 0, thread->niceness); /* Linux: of this thread alone */
+    pthread_mutex_lock(&thread->mutex);
+    thread->is_ready = true;
+    pthread_cond_signal(&thread->wake);
+    pthread_mutex_unlock(&thread->mutex);
     while ((job = next_job(thread)) != NULL) {
         job->run(job);
         h2o_multithread_send_message(&thread->receiver, &job->message);
@@ -72,10 +81,17 @@ static int start_thread(struct tf_io_thread *thread)
 int tf_io_thread_create(h2o_multithread_queue_t *queue, const char *name, struct tf_io_thread **ret_thread,
                         struct tf_error *error)
 {
+    return tf_io_thread_create_nice(queue, name, 0, ret_thread, error);
+}
+
+int tf_io_thread_create_nice(h2o_multithread_queue_t *queue, const char *name, int niceness,
+                             struct tf_io_thread **ret_thread, struct tf_error *error)
+{
     struct tf_io_thread *const thread = calloc(1, sizeof(*thread));
     if (thread == NULL)
         return tf_error_set(error, TF_ERR_SYSTEM, "no memory for the thread %s", name);
     thread->last = &thread->first;
+    thread->niceness = niceness;
     pthread_mutex_init(&thread->mutex, NULL);
     pthread_cond_init(&thread->wake, NULL);
     h2o_multithread_register_receiver(queue, &thread->receiver, on_messages);
@@ -88,6 +104,10 @@ int tf_io_thread_create(h2o_multithread_queue_t *queue, const char *name, struct
         errno = failure;
         return tf_error_system(error, "cannot start the thread %s", name);
     }
+    pthread_mutex_lock(&thread->mutex);
+    while (!thread->is_ready)
+        pthread_cond_wait(&thread->wake, &thread->mutex);
+    pthread_mutex_unlock(&thread->mutex);
     pthread_setname_np(thread->thread, name);
     *ret_thread = thread;
     return 0;

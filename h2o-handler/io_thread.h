@@ -24,6 +24,9 @@ struct tf_io_job {
 /* Errors: SYSTEM. `name` shows in ps(1), at most 15 bytes. */
 int tf_io_thread_create(h2o_multithread_queue_t *queue, const char *name, struct tf_io_thread **ret_thread,
                         struct tf_error *error);
+/* As above, with a niceness (nice(2)): for work that must not take the core from the loop. */
+int tf_io_thread_create_nice(h2o_multithread_queue_t *queue, const char *name, int niceness,
+                             struct tf_io_thread **ret_thread, struct tf_error *error);
 /* From the event loop. The job is the thread's until `done`. */
 void tf_io_thread_submit(struct tf_io_thread *thread, struct tf_io_job *job);
 /* Runs what was submitted, waiting at most `wait_ms` for it, calls `done` for each, and frees the thread. False when it

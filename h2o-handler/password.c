@@ -64,8 +64,7 @@ bool tf_credentials_parse(const char *value, size_t length, struct tf_credential
     while (length > at && (value[length - 1] == ' ' || value[length - 1] == '\t'))
         length--;
     struct tf_credentials *const credentials = ret_credentials;
-    size_t const used =
-        decode_base64(value + at, length - at, credentials->text, sizeof(credentials->text) - 1);
+    size_t const used = decode_base64(value + at, length - at, credentials->text, sizeof(credentials->text) - 1);
     char *const colon = used != SIZE_MAX ? memchr(credentials->text, ':', used) : NULL;
     if (colon == NULL || memchr(credentials->text, '\0', used) != NULL) {
         explicit_bzero(credentials, sizeof(*credentials));

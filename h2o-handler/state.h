@@ -19,10 +19,12 @@
 
 #include "h2o-handler/calls.h"
 #include "h2o-handler/functions.h"
+#include "h2o-handler/gate.h"
 #include "h2o-handler/gone.h"
 #include "h2o-handler/io_thread.h"
 #include "h2o-handler/log.h"
 #include "h2o-handler/memo.h"
+#include "h2o-handler/packed.h"
 #include "h2o-handler/parked.h"
 #include "h2o-handler/report.h"
 #include "h2o-handler/routes_watch.h"
@@ -51,6 +53,8 @@ struct tf_worker {
     struct tf_routes_watch routes;
     struct tf_memo memo;
     struct tf_static_files static_files;
+    struct tf_packed packed;
+    struct tf_gate gate;
     h2o_timeout_t wall_timeout; /* limits.wall_ms: how long anything may wait here before it runs */
     h2o_socket_t *stop;
     bool stop_requested;

@@ -4,14 +4,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "h2o-handler/file.h"
+#include "h2o-handler/dispatch.h"
+#include "h2o-handler/fields.h"
 #include "h2o-handler/http_date.h"
-#include "h2o-handler/mime.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
-#include "h2o-handler/target.h"
+#include "h2o-handler/static_job.h"
 
 #define CHUNK_BYTES (256u << 10)
 /* Above this much in memory for slow clients, new requests get by with small chunks. */
@@ -25,83 +24,12 @@ struct stream {
     h2o_generator_t super;
     struct tf_worker *worker;
     h2o_req_t *req;
-    struct file_job *job;
+    struct tf_static_job *job;
     bool is_started; /* the response's head is out */
     bool is_told;    /* the log service knows of the request */
     uint64_t arrived_ns;
     h2o_timeout_entry_t deadline;
 };
-
-/* What travels to the file thread and back; owns descriptor and chunk. Outlives a request that ends meanwhile. */
-struct file_job {
-    struct tf_io_job io;
-    struct tf_worker *worker;
-    struct stream *stream; /* NULL: the request is gone */
-    bool is_under_way;
-    bool is_head;
-    int root_fd;
-    struct tf_file file;
-    struct tf_file_plan plan;
-    struct tf_conditions conditions;
-    uint64_t offset, remaining;
-    size_t chunk_limit;
-    size_t chunk_capacity, chunk_counted, chunk_length;
-    uint8_t *chunk;
-    const char *site, *path;
-    size_t path_length;
-    char text[]; /* site, path and conditions */
-};
-
-/* ---- on the file thread ---- */
-
-static void read_chunk(struct file_job *job)
-{
-    size_t const length = job->remaining < job->chunk_limit ? (size_t)job->remaining : job->chunk_limit;
-    if (job->chunk == NULL) {
-        job->chunk = malloc(length);
-        job->chunk_capacity = length;
-    }
-    if (job->chunk == NULL) {
-        job->chunk_capacity = 0;
-        job->file.failure = ENOMEM;
-        return;
-    }
-    job->chunk_length = length < job->chunk_capacity ? length : job->chunk_capacity;
-    job->file.failure = tf_file_read_at(job->file.fd, job->chunk, job->chunk_length, job->offset);
-    job->offset += job->chunk_length;
-    job->remaining -= job->chunk_length;
-    if (job->remaining == 0 || job->file.failure != 0) {
-        close(job->file.fd);
-        job->file.fd = -1;
-    }
-}
-
-static void run_open(struct tf_io_job *io)
-{
-    struct file_job *const job = (struct file_job *)io;
-    tf_file_open(job->root_fd, job->site, job->path, &job->file);
-    if (job->file.kind != TF_FILE_REGULAR)
-        return;
-    job->plan = tf_conditions_plan(&job->conditions, &job->file.representation);
-    job->offset = job->plan.first;
-    job->remaining = job->is_head ? 0 : job->plan.length;
-    if (job->remaining > 0) {
-        read_chunk(job);
-    } else {
-        close(job->file.fd);
-        job->file.fd = -1;
-    }
-}
-
-static void run_read(struct tf_io_job *io)
-{
-    read_chunk((struct file_job *)io);
-}
-
-static void run_close(struct tf_io_job *io)
-{
-    close(((struct file_job *)io)->file.fd);
-}
 
 /* ---- on the event loop ---- */
 
@@ -110,17 +38,18 @@ static void close_done(struct tf_io_job *io)
     free(io);
 }
 
-static void free_job(struct file_job *job)
+static void free_job(struct tf_static_job *job)
 {
     job->worker->static_files.chunk_bytes -= job->chunk_counted;
     free(job->chunk);
+    free(job->file.link_path);
     job->chunk = NULL;
     if (job->file.fd == -1) {
         free(job);
         return;
     }
     /* Closing may wait for a server on the other side of a mount. */
-    job->io.run = run_close;
+    job->io.run = tf_static_run_close;
     job->io.done = close_done;
     tf_io_thread_submit(job->worker->files, &job->io);
 }
@@ -128,7 +57,7 @@ static void free_job(struct file_job *job)
 static void detach(struct stream *stream)
 {
     h2o_timeout_unlink(&stream->deadline);
-    struct file_job *const job = stream->job;
+    struct tf_static_job *const job = stream->job;
     stream->job = NULL;
     if (job == NULL)
         return;
@@ -156,7 +85,7 @@ static void on_request_gone(void *chunk)
 
 static void submit(struct stream *stream, void (*run)(struct tf_io_job *))
 {
-    struct file_job *const job = stream->job;
+    struct tf_static_job *const job = stream->job;
     job->io.run = run;
     job->is_under_way = true;
     h2o_timeout_link(stream->worker->server.loop, &stream->worker->wall_timeout, &stream->deadline);
@@ -187,12 +116,12 @@ static void on_deadline(h2o_timeout_entry_t *entry)
 static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
 {
     (void)req;
-    submit((struct stream *)generator, run_read);
+    submit((struct stream *)generator, tf_static_run_read);
 }
 
 static void send_chunk(struct stream *stream)
 {
-    const struct file_job *const job = stream->job;
+    const struct tf_static_job *const job = stream->job;
     h2o_iovec_t body = h2o_iovec_init(job->chunk, job->chunk_length);
     h2o_send(stream->req, &body, body.len > 0 ? 1 : 0,
              job->remaining > 0 ? H2O_SEND_STATE_IN_PROGRESS : H2O_SEND_STATE_FINAL);
@@ -203,6 +132,11 @@ static h2o_iovec_t pool_text(h2o_req_t *req, const char *text)
     return h2o_strdup(&req->pool, text, strlen(text));
 }
 
+static void add_by_name(h2o_req_t *req, const char *name, const char *value)
+{
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, value, strlen(value));
+}
+
 static void add_validators(h2o_req_t *req, const struct tf_representation *representation)
 {
     char date[TF_HTTP_DATE_BYTES];
@@ -211,45 +145,133 @@ static void add_validators(h2o_req_t *req, const struct tf_representation *repre
     tf_response_header(req, H2O_TOKEN_LAST_MODIFIED, pool_text(req, date));
 }
 
-static void add_content_range(h2o_req_t *req, const struct file_job *job)
+static void add_content_range(h2o_req_t *req, const struct tf_file_plan *plan, uint64_t bytes)
 {
     char range[80];
-    uint64_t const bytes = job->file.representation.bytes;
-    if (job->plan.status == 206)
-        snprintf(range, sizeof(range), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, job->plan.first,
-                 job->plan.first + job->plan.length - 1, bytes);
+    if (plan->status == 206)
+        snprintf(range, sizeof(range), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, plan->first,
+                 plan->first + plan->length - 1, bytes);
     else
         snprintf(range, sizeof(range), "bytes */%" PRIu64, bytes);
     tf_response_header(req, H2O_TOKEN_CONTENT_RANGE, pool_text(req, range));
 }
 
-static void start_response(struct stream *stream)
+/* What every answer with a file says, 304 included. */
+static void add_file_headers(struct stream *stream, const struct tf_representation *representation)
 {
-    struct file_job *const job = stream->job;
+    const struct tf_static_job *const job = stream->job;
     h2o_req_t *const req = stream->req;
-    add_validators(req, &job->file.representation);
-    if (job->plan.status == 304) {
-        tf_response_send(req, 304, h2o_iovec_init(NULL, 0));
-        return;
-    }
-    if (job->plan.status == 416) {
-        add_content_range(req, job);
-        tf_respond_text(req, 416, "The file does not have that range.");
-        return;
-    }
-    const char *const type = tf_mime_type(job->path, job->path_length);
+    add_validators(req, representation);
+    add_by_name(req, "cache-control", job->is_private ? "private, no-cache" : "no-cache");
+    if (job->is_variable)
+        add_by_name(req, "vary", "accept-encoding");
+}
+
+static void add_content_headers(struct stream *stream, const char *type, const struct tf_encoding *encoding)
+{
+    h2o_req_t *const req = stream->req;
     tf_response_header(req, H2O_TOKEN_CONTENT_TYPE, h2o_iovec_init(type, strlen(type)));
-    tf_response_header(req, H2O_TOKEN_ACCEPT_RANGES, h2o_iovec_init(H2O_STRLIT("bytes")));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("x-content-type-options"), 1, NULL,
-                          H2O_STRLIT("nosniff"));
-    if (job->plan.status == 206)
-        add_content_range(req, job);
-    req->res.status = job->plan.status;
-    req->res.reason = job->plan.status == 206 ? "Partial Content" : "OK";
-    req->res.content_length = job->plan.length;
+    add_by_name(req, "x-content-type-options", "nosniff");
+    if (encoding != NULL)
+        tf_response_header(req, H2O_TOKEN_CONTENT_ENCODING, h2o_iovec_init(encoding->name, strlen(encoding->name)));
+}
+
+static void start_body(struct stream *stream, int status, uint64_t length)
+{
+    h2o_req_t *const req = stream->req;
+    req->res.status = status;
+    req->res.reason = tf_status_reason(status);
+    req->res.content_length = length;
     stream->is_started = true;
     h2o_start_response(req, &stream->super);
     send_chunk(stream);
+}
+
+/* True when the plan needs no bytes of the file, and was answered. */
+static bool answer_without_file(struct stream *stream, const struct tf_file_plan *plan, uint64_t bytes)
+{
+    if (plan->status == 304) {
+        tf_response_send(stream->req, 304, h2o_iovec_init(NULL, 0));
+        return true;
+    }
+    if (plan->status == 416) {
+        add_content_range(stream->req, plan, bytes);
+        tf_respond_text(stream->req, 416, "The file does not have that range.");
+        return true;
+    }
+    return false;
+}
+
+/* The whole of it in memory, compressed; false: it is sent as it is. */
+static bool send_packed(struct stream *stream)
+{
+    const struct tf_static_job *const job = stream->job;
+    const struct tf_encoding *encoding;
+    h2o_iovec_t body;
+    if (!job->is_variable || job->encoding != NULL || job->encodings == 0 || job->plan.status != 200 ||
+        job->file.link_path != NULL ||
+        !tf_packed_find(stream->worker, stream->req, job->site, job->path, &job->file, job->encodings, &body,
+                        &encoding))
+        return false;
+    struct tf_representation packed = job->file.representation;
+    size_t const quote = strlen(packed.etag) - 1;
+    packed.bytes = body.len;
+    snprintf(packed.etag + quote, sizeof(packed.etag) - quote, "-%s\"", encoding->name);
+    struct tf_file_plan const plan = tf_conditions_plan(&job->conditions, &packed);
+    if (plan.status != 200 && plan.status != 304)
+        return false; /* a range is one of the plain file's */
+    add_file_headers(stream, &packed);
+    if (answer_without_file(stream, &plan, packed.bytes))
+        return true;
+    add_content_headers(stream, job->type, encoding);
+    tf_response_send(stream->req, 200, body);
+    return true;
+}
+
+static void start_file(struct stream *stream)
+{
+    struct tf_static_job *const job = stream->job;
+    if (send_packed(stream))
+        return;
+    add_file_headers(stream, &job->file.representation);
+    if (answer_without_file(stream, &job->plan, job->file.representation.bytes))
+        return;
+    add_content_headers(stream, job->type, job->encoding);
+    tf_response_header(stream->req, H2O_TOKEN_ACCEPT_RANGES, h2o_iovec_init(H2O_STRLIT("bytes")));
+    if (job->plan.status == 206)
+        add_content_range(stream->req, &job->plan, job->file.representation.bytes);
+    start_body(stream, job->plan.status, job->plan.length);
+}
+
+/* A link is as good as what it leads to. */
+static bool may_follow(struct stream *stream)
+{
+    const struct tf_static_job *const job = stream->job;
+    const struct tf_routes *const routes = stream->worker->routes.current;
+    const char *const path = job->file.link_path;
+    const char *const user = job->user[0] != '\0' ? job->user : NULL;
+    return path == NULL || (!tf_routes_are_settings(routes, job->site, path, strlen(path)) &&
+                            tf_gate_may_read(tf_routes_access(routes, job->site), user, path, strlen(path)));
+}
+
+static void start_listing(struct stream *stream)
+{
+    const struct tf_static_job *const job = stream->job;
+    add_by_name(stream->req, "cache-control", job->is_private ? "private, no-cache" : "no-cache");
+    add_by_name(stream->req, "content-security-policy", "default-src 'none'");
+    add_content_headers(stream, "text/html; charset=utf-8", NULL);
+    start_body(stream, 200, job->chunk_length);
+}
+
+static void start_error(struct stream *stream)
+{
+    const struct tf_static_job *const job = stream->job;
+    if (job->file.kind == TF_FILE_REGULAR) {
+        add_content_headers(stream, job->type, NULL);
+        start_body(stream, job->status, job->plan.length);
+    } else {
+        tf_respond_text(stream->req, job->status, job->status == 404 ? "Nothing is here." : "This is not for you.");
+    }
 }
 
 /* The path was decoded and found to be a folder: its own name with a slash. It cannot begin with two slashes, which
@@ -270,7 +292,7 @@ static void redirect_to_folder(h2o_req_t *req)
 
 static void answer_unreadable(struct stream *stream)
 {
-    struct file_job *const job = stream->job;
+    struct tf_static_job *const job = stream->job;
     char site[300], path[500];
     tf_log_escape((struct tf_text){job->site, strlen(job->site)}, site, sizeof(site));
     tf_log_escape((struct tf_text){job->path, job->path_length}, path, sizeof(path));
@@ -279,31 +301,57 @@ static void answer_unreadable(struct stream *stream)
     tf_respond_busy(stream->req, "The file cannot be read at the moment.");
 }
 
+static void answer_shut(struct stream *stream, uint8_t wanted)
+{
+    const struct tf_static_job *const job = stream->job;
+    bool const is_possible = (job->possible & wanted) != 0;
+    add_by_name(stream->req, "cache-control", "private, no-store");
+    if (is_possible)
+        tf_gate_add_challenge(stream->req, job->realm);
+    tf_respond_text(stream->req, is_possible ? 401 : 403,
+                    is_possible ? "This needs a password." : "This is not for you.");
+}
+
 static void answer_opened(struct stream *stream)
 {
-    struct file_job *const job = stream->job;
-    switch (job->file.kind) {
-    case TF_FILE_REGULAR:
-        if (job->file.failure == 0)
-            start_response(stream);
+    struct tf_static_job *const job = stream->job;
+    switch (job->outcome) {
+    case TF_STATIC_FILE:
+        if (may_follow(stream))
+            start_file(stream);
         else
-            answer_unreadable(stream);
+            answer_shut(stream, 0);
         break;
-    case TF_FILE_FOLDER:
+    case TF_STATIC_LISTING:
+        start_listing(stream);
+        break;
+    case TF_STATIC_MOVED:
         redirect_to_folder(stream->req);
         break;
-    case TF_FILE_MISSING:
-        tf_respond_text(stream->req, 404, "Nothing is here.");
+    case TF_STATIC_SHUT:
+        answer_shut(stream, job->wanted);
         break;
-    case TF_FILE_FAILED:
+    case TF_STATIC_ERROR:
+        start_error(stream);
+        break;
+    case TF_STATIC_FAILED:
+    case TF_STATIC_PATTERN: /* does not come here */
         answer_unreadable(stream);
         break;
     }
 }
 
+/* Nothing is there; a function answers. */
+static void pass_on(struct stream *stream)
+{
+    struct tf_worker *const worker = stream->worker;
+    detach(stream);
+    tf_dispatch_again(worker, stream->req, TF_KNOWN_NO_FILE, stream->arrived_ns);
+}
+
 static void job_done(struct tf_io_job *io)
 {
-    struct file_job *const job = (struct file_job *)io;
+    struct tf_static_job *const job = (struct tf_static_job *)io;
     struct stream *const stream = job->stream;
     job->is_under_way = false;
     job->worker->static_files.chunk_bytes += job->chunk_capacity - job->chunk_counted;
@@ -313,7 +361,9 @@ static void job_done(struct tf_io_job *io)
         return;
     }
     h2o_timeout_unlink(&stream->deadline);
-    if (!stream->is_started) {
+    if (!stream->is_started && job->outcome == TF_STATIC_PATTERN) {
+        pass_on(stream);
+    } else if (!stream->is_started) {
         answer_opened(stream);
         report(stream, job->site, TF_LOG_OUTCOME_NONE);
     } else if (job->file.failure == 0) {
@@ -335,51 +385,77 @@ static h2o_iovec_t condition_of(const h2o_req_t *req, const h2o_token_t *token)
 
 static struct tf_text copy_text(char **at, h2o_iovec_t text)
 {
-    if (text.base == NULL)
-        return (struct tf_text){NULL, 0};
-    struct tf_text const copy = {*at, text.len};
-    memcpy(*at, text.base, text.len);
+    struct tf_text const copy = {text.base != NULL ? *at : NULL, text.len};
+    if (text.len > 0)
+        memcpy(*at, text.base, text.len);
     (*at)[text.len] = '\0';
     *at += text.len + 1;
     return copy;
 }
 
-static struct file_job *make_job(struct tf_worker *worker, const h2o_req_t *req, const char *site, const char *path,
-                                 size_t path_length)
+static h2o_iovec_t text_or_empty(const char *text)
 {
-    h2o_iovec_t const texts[] = {
-        h2o_iovec_init(site, strlen(site)),
-        h2o_iovec_init(path, path_length),
-        condition_of(req, H2O_TOKEN_IF_NONE_MATCH),
-        condition_of(req, H2O_TOKEN_IF_MODIFIED_SINCE),
-        condition_of(req, H2O_TOKEN_RANGE),
-        condition_of(req, H2O_TOKEN_IF_RANGE),
+    return text != NULL ? h2o_iovec_init(text, strlen(text)) : h2o_iovec_init("", 0);
+}
+
+struct wish {
+    const char *site;
+    h2o_iovec_t path; /* NUL-terminated */
+    const struct tf_pass *pass;
+    const char *page; /* of an error */
+};
+
+enum { SITE, PATH, IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE, PAGE_404, PAGE, USER, REALM, TEXT_COUNT };
+
+static struct tf_static_job *make_job(struct tf_worker *worker, const h2o_req_t *req, const struct wish *wish)
+{
+    h2o_iovec_t const texts[TEXT_COUNT] = {
+        [SITE] = text_or_empty(wish->site),
+        [PATH] = wish->path,
+        [IF_NONE_MATCH] = condition_of(req, H2O_TOKEN_IF_NONE_MATCH),
+        [IF_MODIFIED_SINCE] = condition_of(req, H2O_TOKEN_IF_MODIFIED_SINCE),
+        [RANGE] = condition_of(req, H2O_TOKEN_RANGE),
+        [IF_RANGE] = condition_of(req, H2O_TOKEN_IF_RANGE),
+        [PAGE_404] = text_or_empty(wish->pass->page_404),
+        [PAGE] = text_or_empty(wish->page),
+        [USER] = text_or_empty(wish->pass->user),
+        [REALM] = text_or_empty(wish->pass->realm),
     };
+    struct tf_text copies[TEXT_COUNT];
     size_t text_bytes = 0;
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+    for (size_t i = 0; i < TEXT_COUNT; i++)
         text_bytes += texts[i].len + 1;
-    struct file_job *const job = malloc(sizeof(*job) + text_bytes);
+    struct tf_static_job *const job = malloc(sizeof(*job) + text_bytes);
     if (job == NULL)
         return NULL;
-    *job = (struct file_job){.io.done = job_done, .worker = worker, .path_length = path_length, .file.fd = -1};
+    *job = (struct tf_static_job){.io.done = job_done, .worker = worker, .path_length = wish->path.len, .file.fd = -1};
     char *at = job->text;
-    job->site = copy_text(&at, texts[0]).bytes;
-    job->path = copy_text(&at, texts[1]).bytes;
-    job->conditions.if_none_match = copy_text(&at, texts[2]);
-    job->conditions.if_modified_since = copy_text(&at, texts[3]);
-    job->conditions.range = copy_text(&at, texts[4]);
-    job->conditions.if_range = copy_text(&at, texts[5]);
+    for (size_t i = 0; i < TEXT_COUNT; i++)
+        copies[i] = copy_text(&at, texts[i]);
+    job->site = copies[SITE].bytes;
+    job->path = copies[PATH].bytes;
+    job->conditions = (struct tf_conditions){copies[IF_NONE_MATCH], copies[IF_MODIFIED_SINCE], copies[RANGE],
+                                             copies[IF_RANGE]};
+    job->page_404 = copies[PAGE_404].bytes;
+    job->page = copies[PAGE].bytes;
+    job->user = copies[USER].bytes;
+    job->realm = copies[REALM].bytes;
+    job->may_read = (wish->pass->may & TF_ACCESS_READ) != 0;
+    job->may_list = (wish->pass->may & TF_ACCESS_LIST) != 0;
+    job->possible = wish->pass->possible;
+    job->has_rules = wish->pass->has_rules;
+    job->is_private = wish->pass->is_private;
     job->is_head = tf_request_is_head(req);
     job->root_fd = worker->static_files.root_fd;
+    job->listing_entries = worker->config->limits.listing_entries;
     job->chunk_limit =
         worker->static_files.chunk_bytes < CHUNKS_TOTAL_BYTES ? CHUNK_BYTES : CHUNK_BYTES_CROWDED;
     return job;
 }
 
-void tf_static_file_start(struct tf_worker *worker, h2o_req_t *req, const char *site, const char *path,
-                          size_t path_length, uint64_t arrived_ns)
+static void start(struct tf_worker *worker, h2o_req_t *req, struct tf_static_job *job, const char *site,
+                  uint64_t arrived_ns)
 {
-    struct file_job *const job = make_job(worker, req, site, path, path_length);
     if (job == NULL) {
         tf_respond_busy(req, "There is no memory to read the file.");
         struct tf_reported const reported = {.site = site, .arrived_ns = arrived_ns};
@@ -391,5 +467,31 @@ void tf_static_file_start(struct tf_worker *worker, h2o_req_t *req, const char *
         .super.proceed = on_proceed, .worker = worker, .req = req, .job = job, .deadline.cb = on_deadline,
         .arrived_ns = arrived_ns};
     job->stream = stream;
-    submit(stream, run_open);
+    submit(stream, tf_static_run_open);
+}
+
+void tf_static_file_start(struct tf_worker *worker, h2o_req_t *req, const char *site, const struct tf_target *target,
+                          const struct tf_pass *pass, bool has_pattern, uint64_t arrived_ns)
+{
+    struct wish const wish = {site, h2o_iovec_init(target->path, target->path_length), pass, NULL};
+    struct tf_static_job *const job = make_job(worker, req, &wish);
+    if (job != NULL) {
+        h2o_iovec_t const accepted = condition_of(req, H2O_TOKEN_ACCEPT_ENCODING);
+        job->encodings = tf_encodings_accepted(accepted.base, accepted.len);
+        job->is_folder = target->folder;
+        job->folder_length = target->folder_length;
+        job->has_pattern = has_pattern;
+    }
+    start(worker, req, job, site, arrived_ns);
+}
+
+void tf_static_file_error(struct tf_worker *worker, h2o_req_t *req, const char *site, int status, const char *page,
+                          uint64_t arrived_ns)
+{
+    struct tf_pass const pass = {.page_404 = page};
+    struct wish const wish = {site, h2o_iovec_init("", 0), &pass, page};
+    struct tf_static_job *const job = make_job(worker, req, &wish);
+    if (job != NULL)
+        job->status = status;
+    start(worker, req, job, site, arrived_ns);
 }

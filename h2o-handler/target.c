@@ -5,6 +5,8 @@
 
 static const char function_suffix[] = ".wasm";
 static const char folder_index[] = "index.html";
+static const char folder_function[] = "index.wasm";
+static const char config_name[] = ".kbp_config";
 #define SUFFIX_LENGTH (sizeof(function_suffix) - 1)
 
 static int hex_value(unsigned char c)
@@ -71,6 +73,16 @@ static void resolve_rest(struct tf_target *target, size_t segment_start, size_t 
 {
     target->kind = TF_TARGET_NOT_FOUND;
     if (target->folder) {
+        target->folder_length = target->path_length;
+        if (!append(target, folder_function, sizeof(folder_function) - 1))
+            return;
+        target->route = lookup(context, target->path, target->path_length);
+        if (target->route != NULL) {
+            target->kind = TF_TARGET_FUNCTION;
+            target->script_bytes = length;
+            return;
+        }
+        target->path_length = target->folder_length;
         if (!append(target, folder_index, sizeof(folder_index) - 1))
             return;
     } else {
@@ -88,18 +100,20 @@ static void resolve_rest(struct tf_target *target, size_t segment_start, size_t 
             target->path_length -= SUFFIX_LENGTH;
         }
     }
-    target->path[target->path_length] = '\0';
     target->kind = TF_TARGET_FILE;
 }
 
-void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, void *context,
-                       struct tf_target *ret_target)
+static enum tf_target_kind judge_dotted(const char *segment, size_t length, bool is_first)
 {
-    struct tf_target *const target = ret_target;
-    target->kind = TF_TARGET_MALFORMED;
-    target->route = NULL;
-    target->folder = false;
-    target->path_length = 0;
+    if (length == 1 || (length == 2 && segment[1] == '.'))
+        return TF_TARGET_MALFORMED;
+    bool const is_config =
+        is_first && length == sizeof(config_name) - 1 && strncasecmp(segment, config_name, length) == 0;
+    return is_config ? TF_TARGET_CONFIG : TF_TARGET_NOT_FOUND;
+}
+
+static void resolve(const char *raw, size_t length, tf_target_lookup lookup, void *context, struct tf_target *target)
+{
     if (length == 0 || raw[0] != '/')
         return;
 
@@ -112,8 +126,8 @@ void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, 
         const char *const segment = target->path + segment_start;
         size_t const segment_length = target->path_length - segment_start;
         if (segment_length == 0 || segment[0] == '.') {
-            bool const dots = segment_length == 1 || (segment_length == 2 && segment[1] == '.');
-            target->kind = dots ? TF_TARGET_MALFORMED : TF_TARGET_NOT_FOUND;
+            target->kind = segment_length == 0 ? TF_TARGET_NOT_FOUND
+                                               : judge_dotted(segment, segment_length, segment_start == 0);
             return;
         }
         if (has_suffix(segment, segment_length)) {
@@ -134,6 +148,19 @@ void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, 
     }
     target->folder = raw[length - 1] == '/';
     resolve_rest(target, segment_start, length, lookup, context);
+}
+
+void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, void *context,
+                       struct tf_target *ret_target)
+{
+    ret_target->kind = TF_TARGET_MALFORMED;
+    ret_target->route = NULL;
+    ret_target->folder = false;
+    ret_target->folder_length = 0;
+    ret_target->path_length = 0;
+    ret_target->script_bytes = 0;
+    resolve(raw, length, lookup, context, ret_target);
+    ret_target->path[ret_target->path_length] = '\0';
 }
 
 /* ---- the path as the guest sees it ---- */

@@ -6,7 +6,8 @@
  *
  *   /a/fn.wasm, /a/fn.wasm/more    the function a/fn.wasm (the first segment that ends in ".wasm" and is a route)
  *   /a/fn                          the function a/fn.wasm, where it exists and the last segment has no dot
- *   /a/, /                         a/index.html, index.html
+ *   /a/, /                         the function a/index.wasm, where it exists; else a/index.html
+ *   /.kbp_config                   refused, in any case of its letters
  *   anything else                  a file; never one whose name ends in ".wasm", never one behind a leading dot
  *
  * Refused as malformed: no leading slash, a broken percent-escape, an encoded slash, a backslash or control byte
@@ -25,16 +26,20 @@ enum tf_target_kind {
     TF_TARGET_FUNCTION,
     TF_TARGET_FILE,
     TF_TARGET_NOT_FOUND,
+    TF_TARGET_CONFIG, /* the file that holds the site's rules */
     TF_TARGET_MALFORMED,
 };
 
 struct tf_target {
     enum tf_target_kind kind;
     const struct tf_route *route;     /* FUNCTION */
-    bool folder;                      /* FILE: the request's path ended in a slash */
+    bool folder;                      /* FUNCTION, FILE: the request's path ended in a slash */
+    size_t folder_length;             /* folder: of `path`, up to that slash, which it holds unless it is empty */
     size_t script_bytes;              /* FUNCTION: of the raw path, up to what is the guest's own */
     size_t path_length;
-    char path[TF_ROUTE_PATH_BYTES];   /* FILE: decoded, relative to the site, NUL-terminated */
+    /* Decoded, relative to the site, NUL-terminated: of the file (with index.html), or the function. NOT_FOUND: as far
+     * as it was read. */
+    char path[TF_ROUTE_PATH_BYTES];
 };
 
 /* The route of a decoded path without its leading slash; NULL: none. */

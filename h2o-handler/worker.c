@@ -99,8 +99,11 @@ static int make_runtime(struct tf_worker *worker, struct tf_error *error)
  * of the process. */
 static void dispose(struct tf_worker *worker)
 {
-    if (!tf_io_thread_destroy(&worker->files, THREAD_WAIT_MS))
+    if (!tf_io_thread_destroy(&worker->files, THREAD_WAIT_MS) || !tf_packed_stop(&worker->packed, THREAD_WAIT_MS) ||
+        !tf_gate_stop(&worker->gate, THREAD_WAIT_MS))
         return;
+    tf_packed_dispose(&worker->packed);
+    tf_gate_dispose(&worker->gate);
     if (worker->loader != NULL)
         tf_functions_dispose(worker);
     if (!tf_io_thread_destroy(&worker->loader, THREAD_WAIT_MS))
@@ -144,6 +147,7 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     h2o_multithread_queue_t *const queue = worker->server.context.queue;
     if ((result = tf_io_thread_create(queue, "tf-loader", &worker->loader, error)) != 0 ||
         (result = tf_io_thread_create(queue, "tf-files", &worker->files, error)) != 0 ||
+        (result = tf_packed_init(worker, error)) != 0 || (result = tf_gate_init(worker, error)) != 0 ||
         (result = tf_routes_watch_init(worker, error)) != 0)
         return result;
     if ((result = tf_gone_init(&worker->gone, worker->server.loop, error)) != 0 ||

@@ -160,8 +160,7 @@ void tf_access_narrow(struct tf_access_verdict *verdict, const struct tf_access 
 
 static size_t without_suffix(const char *path, size_t length)
 {
-    return length > SUFFIX_LENGTH &&
-                   strncasecmp(path + length - SUFFIX_LENGTH, function_suffix, SUFFIX_LENGTH) == 0
+    return length > SUFFIX_LENGTH && strncasecmp(path + length - SUFFIX_LENGTH, function_suffix, SUFFIX_LENGTH) == 0
                ? length - SUFFIX_LENGTH
                : length;
 }
@@ -307,7 +306,7 @@ enum tf_access_hash_kind tf_access_hash_kind(const char *hash, uint32_t *ret_cos
     size_t const length = strlen(hash);
     if (length == 96 && memcmp(hash, "sha256:", 7) == 0)
         return is_of(hash + 7, 24, hex) && hash[31] == ':' && is_of(hash + 32, 64, hex) ? TF_ACCESS_HASH_SHA256
-                                                                                         : TF_ACCESS_HASH_NONE;
+                                                                                        : TF_ACCESS_HASH_NONE;
     /* 2x is the mark of hashes that a faulty bcrypt made. */
     if (length != 60 || memcmp(hash, "$2", 2) != 0 || !is_of(hash + 2, 1, "aby") || hash[3] != '$' ||
         !is_of(hash + 4, 2, "0123456789") || hash[6] != '$' || !is_of(hash + 7, 53, bcrypt))

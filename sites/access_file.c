@@ -89,7 +89,7 @@ void tf_access_write(const struct tf_access *access, struct tf_buffer *text)
 
 struct tf_access_reader {
     struct tf_access_made *made;
-    size_t user_count, rule_count; /* that were promised */
+    size_t user_count, rule_count;  /* that were promised */
     struct tf_access_grant *grants; /* of the last rule */
     size_t grants_left;
 };
@@ -256,8 +256,8 @@ bool tf_access_reader_finish(struct tf_access_reader **reader, struct tf_access 
 {
     struct tf_access_reader *const old = *reader;
     struct tf_access *const access = &old->made->access;
-    bool const is_whole = old->grants_left == 0 && access->user_count == old->user_count &&
-                          access->rule_count == old->rule_count;
+    bool const is_whole =
+        old->grants_left == 0 && access->user_count == old->user_count && access->rule_count == old->rule_count;
     if (is_whole) {
         *ret_access = access;
         old->made = NULL;

@@ -79,8 +79,10 @@ void tf_routes_destroy(struct tf_routes **routes)
     if (table == NULL)
         return;
     tf_arena_dispose(&table->strings);
-    for (uint32_t i = 0; i < table->site_count; i++)
+    for (uint32_t i = 0; i < table->site_count; i++) {
         tf_access_destroy(&table->sites[i].owned_access);
+        free(table->sites[i].patterns);
+    }
     free(table->routes);
     free(table->next_of_site);
     free(table->sites);
@@ -263,6 +265,25 @@ static bool route_is_valid(const struct tf_route *route)
     return is_build_id(route->build_id) && tf_route_path_is_valid(route->path, strlen(route->path));
 }
 
+/* In order of precedence; few, so that moving the rest costs nothing. Room is made once. */
+static int add_pattern(struct tf_routes *routes, struct tf_routes_site *site, uint32_t entry)
+{
+    if (site->pattern_count == TF_ROUTES_PATTERNS_MOST)
+        return 0;
+    if (site->patterns == NULL)
+        site->patterns = calloc(TF_ROUTES_PATTERNS_MOST, sizeof(site->patterns[0]));
+    if (site->patterns == NULL)
+        return TF_ERR_SYSTEM;
+    uint32_t at = site->pattern_count++;
+    for (; at > 0; at--) {
+        if (tf_pattern_compare(routes->routes[site->patterns[at - 1]].path, routes->routes[entry].path) <= 0)
+            break;
+        site->patterns[at] = site->patterns[at - 1];
+    }
+    site->patterns[at] = entry;
+    return 0;
+}
+
 int tf_routes_add(struct tf_routes *routes, const struct tf_route *route)
 {
     if (!route_is_valid(route))
@@ -288,6 +309,7 @@ int tf_routes_add(struct tf_routes *routes, const struct tf_route *route)
     added->site = routes->sites[site].name;
     added->path = path;
     added->settings = settings;
+    added->is_pattern = tf_pattern_is(path, path_length);
     routes->next_of_site[entry] = TF_ROUTES_NONE;
     if (routes->sites[site].last_route == TF_ROUTES_NONE)
         routes->sites[site].first_route = entry;
@@ -295,7 +317,7 @@ int tf_routes_add(struct tf_routes *routes, const struct tf_route *route)
         routes->next_of_site[routes->sites[site].last_route] = entry;
     routes->sites[site].last_route = entry;
     insert(&routes->route_index, hash_of(routes, added->site, site_length, path, path_length), entry);
-    return 0;
+    return added->is_pattern ? add_pattern(routes, &routes->sites[site], entry) : 0;
 }
 
 uint64_t tf_routes_generation(const struct tf_routes *routes)
@@ -326,6 +348,21 @@ bool tf_routes_are_settings(const struct tf_routes *routes, const char *site, co
     memcpy(function, path, path_length - length);
     memcpy(function + path_length - length, function_suffix, length);
     return tf_routes_find(routes, site, function, path_length) != NULL;
+}
+
+const struct tf_route *tf_routes_match(const struct tf_routes *routes, const char *site, const char *path,
+                                       size_t path_length, struct tf_parameters *ret_parameters)
+{
+    uint32_t const entry = find_site(routes, site, strlen(site));
+    if (entry == TF_ROUTES_NONE)
+        return NULL;
+    const struct tf_routes_site *const found = &routes->sites[entry];
+    for (uint32_t i = 0; i < found->pattern_count; i++) {
+        const struct tf_route *const route = &routes->routes[found->patterns[i]];
+        if (tf_pattern_fits(route->path, strlen(route->path), path, path_length, ret_parameters))
+            return route;
+    }
+    return NULL;
 }
 
 size_t tf_routes_count(const struct tf_routes *routes)

@@ -24,11 +24,13 @@
 
 #include "base/buffer.h"
 #include "sites/access.h"
+#include "sites/patterns.h"
 #include <terrafirma/error.h>
 #include <terrafirma/manifest.h>
 
 #define TF_ROUTE_PATH_BYTES 1024 /* longest path below a site, with the final NUL; longer ones are not served */
 #define TF_BUILD_ID_BYTES 17     /* 16 hex digits and a NUL */
+#define TF_ROUTES_PATTERNS_MOST 256u /* of one site; what comes beyond is never found */
 #define TF_ROUTES_MOST 2000000   /* sites, and functions, in one table */
 
 enum tf_route_state {
@@ -45,6 +47,7 @@ struct tf_route {
     char key[TF_HASH_HEX_BYTES];     /* "" unless LIVE */
     char build_id[TF_BUILD_ID_BYTES];/* of the newest build, for the operator's report; "": none */
     const char *settings;            /* owned by the table; LIVE only; NULL: none */
+    bool is_pattern; /* its path has parameters (sites/patterns.h); set by tf_routes_add */
 };
 
 struct tf_routes; /* immutable once made; free threads may read */
@@ -67,6 +70,10 @@ const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char
                                       size_t path_length);
 /* The path names the settings of a function of this table ("a/fn.yaml"), in whatever case: for nobody to read. */
 bool tf_routes_are_settings(const struct tf_routes *routes, const char *site, const char *path, size_t path_length);
+/* The pattern of a site that fits a request's path (decoded, without its first slash); NULL: none does. At most
+ * TF_ROUTES_PATTERNS_MOST are looked at. */
+const struct tf_route *tf_routes_match(const struct tf_routes *routes, const char *site, const char *path,
+                                       size_t path_length, struct tf_parameters *ret_parameters);
 size_t tf_routes_count(const struct tf_routes *routes);
 const struct tf_route *tf_routes_at(const struct tf_routes *routes, size_t index);
 /* The other way round, of a route of this table. */

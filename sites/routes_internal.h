@@ -12,6 +12,8 @@ struct tf_routes_site {
     const char *name;                   /* in the table's arena */
     uint32_t first_route, last_route;   /* the site's routes as a list; TF_ROUTES_NONE: none */
     const struct tf_access *access;     /* NULL: the site has no rules of its own */
+    uint32_t *patterns;                 /* of routes that are some, the first to be tried first; owned */
+    uint32_t pattern_count;
     struct tf_access *owned_access;     /* the same, where it goes with the table; else NULL */
 };
 

@@ -94,6 +94,10 @@
     X(kv_site_bytes,         67108864, 0, 1099511627776,  "bytes",    "keys and values of one site together")     \
     X(kv_bytes,           17179869184, 1048576, 70368744177664, "bytes", "the store's file")                      \
     X(kv_cache_bytes,        67108864, 0, 1099511627776,  "bytes",    "values that one worker remembers")         \
+    /* static files */                                                                                            \
+    X(listing_entries,           1000, 1,        100000,  "entries",  "files in one listing of a folder")         \
+    X(compressed_bytes,       1048576, 0,      16777216,  "bytes",    "file that is compressed as it is asked for") \
+    X(compressed_cache_bytes, 67108864, 0, 1099511627776, "bytes",    "compressed files that one worker remembers") \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
     X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "linear memories in one worker, running or warm") \
@@ -102,7 +106,7 @@
     X(password_checks,             64, 1,         10000,  "entries",  "passwords that wait to be checked by one worker") \
     X(site_password_checks,        16, 1,         10000,  "entries",  "of these, of one site")                    \
     X(client_password_checks,       4, 1,         10000,  "entries",  "of these, from one client address")        \
-    X(password_memory_s,           60, 0,          3600,  "seconds",  "how long a worker remembers that a password was right") \
+    X(password_memory_s,           60, 1,          3600,  "seconds",  "how long a worker remembers that a password was right") \
     X(connections,              10000, 1,       1000000,  "entries",  "client connections of one worker")         \
     X(function_concurrency,       256, 1,         16000,  "entries",  "requests of one function in one worker at once") \
     X(site_concurrency,           256, 1,         16000,  "entries",  "requests of one site in one worker at once") \

@@ -52,6 +52,29 @@ def answer(text, status=None, salt=""):
                       '(data (i32.const 1024) "%s") (data (i32.const 8) "%s")' % (data, string(salt))))
 
 
+def says(header):
+    """Answers the value of a request's header."""
+    return module("""(module
+      (import "env" "hostcall_init_mm" (func $init (param i32 i32)))
+      (import "env" "hostcall_req_get_header" (func $get (param i32 i32 i32 i32 i32)))
+      (import "env" "hostcall_resp_set_body" (func $body (param i32 i32 i32) (result i32)))
+      (memory 1)
+      (global $next (mut i32) (i32.const 4096))
+      (table 3 funcref) (elem (i32.const 1) $malloc $free)
+      (func $malloc (param i32) (result i32) (local $at i32)
+        (local.set $at (global.get $next))
+        (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 0)) (i32.const 15)) (i32.const -16)))
+        (local.get $at))
+      (func $free (param i32))
+      (data (i32.const 1024) "%s")
+      (func (export "run")
+        (call $init (i32.const 1) (i32.const 2))
+        (call $get (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 1024) (i32.const %d))
+        (if (i32.load (i32.const 4)) (then
+          (drop (call $body (i32.const 0) (i32.load (i32.load (i32.const 0)))
+            (i32.load offset=4 (i32.load (i32.const 0)))))))))""" % (string(header), len(header)))
+
+
 def deep(bottom):
     """Calls itself as often as the query says, one small frame each, and then runs `bottom`, which leaves an i32."""
     return wat(["path", "debug"], """(local $at i32) (local $n i32) (local $c i32)

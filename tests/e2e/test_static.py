@@ -1,5 +1,6 @@
 """Files beside functions: types, validators, ranges."""
 import email.utils
+import gzip
 import os
 import time
 
@@ -142,6 +143,188 @@ class Static(e2e.Case):
         self.server.put("dir.wasm/file", b"inside")
         self.assertIn(self.server.ask("/dir.wasm/file").status, (200, 404))
         self.assert_status(self.server.ask("/dir.wasm"), 404)
+
+
+TEXT = b"a line of text that repeats itself\n" * 400
+
+
+class Better(e2e.Case):
+    """What a site gets beyond plain files: pages for errors, functions for folders, compressed copies."""
+
+    @classmethod
+    def prepare(cls, server):
+        put = server.put
+        put("404.html", b"<h1>nothing</h1>")
+        put("index.wasm", guests.answer("front"))
+        put("index.html", b"never seen")
+        put("sub/index.wasm", guests.answer("sub"))
+        put("files/x.txt", b"x")
+        put("style.css", b"plain css")
+        put("style.css.gz", b"gzip bytes")
+        put("style.css.br", b"br bytes")
+        put("style.css.zst", b"zstd bytes")
+        put("stale.css", b"newer")
+        put("stale.css.gz", b"older")
+        old = time.time() - 1000
+        os.utime(server.path("stale.css.gz"), (old, old))
+        put("linked.css", b"plain")
+        put("secret.bin", b"other bytes")
+        os.symlink("secret.bin", server.path("linked.css.gz"))
+        put("pic.png", b"png")
+        put("pic.png.gz", b"never")
+        put("text.txt", TEXT)
+        put("small.txt", b"small")
+        put("noise.txt", os.urandom(5000))
+        put("users/[id].wasm", guests.says("x-path-id"))
+        put("users/[id]/posts.wasm", guests.says("x-path-id"))
+        put("users/[id]/index.wasm", guests.says("x-path-id"))
+        put("users/me.wasm", guests.answer("me"))
+        put("users/file.txt", b"a file")
+        put("docs/[...rest].wasm", guests.says("x-path-rest"))
+        put("docs/page.html", b"a page")
+
+    def test_a_page_for_what_is_not_there(self):
+        for path in ("/none", "/none/", "/none.wasm", "/files/none.txt", "/.hidden", "//"):
+            response = self.server.ask(path)
+            self.assertEqual((response.status, response.body), (404, b"<h1>nothing</h1>"), path)
+            self.assertIn("text/html", response.header("content-type"))
+        response = self.server.ask("/none", headers=[("Range", "bytes=0-1"), ("If-None-Match", "*")])
+        self.assertEqual((response.status, response.body), (404, b"<h1>nothing</h1>"))
+        self.assertEqual(self.server.ask("/none", method="HEAD").header("content-length"), "16")
+
+    def test_a_function_for_a_folder(self):
+        self.server.wait_for("/", body=b"front")
+        self.server.wait_for("/sub/", body=b"sub")
+        self.assertEqual(self.server.ask("/sub/?x=1", method="POST").body, b"sub")
+        self.assertEqual(self.server.ask("/sub").header("location"), "/sub/")
+        self.assertEqual(self.server.ask("/sub/index").body, b"sub")
+        self.assertEqual(self.server.ask("/index.html").body, b"never seen")
+
+    def test_a_redirect_stays_on_the_site(self):
+        os.makedirs(self.server.path("evil.example"), exist_ok=True)
+        for path in ("//evil.example", "///evil.example", "/%2fevil.example", "/\\evil.example", "//evil.example/..",
+                     "/files?//evil.example", "/evil.example", "/files%0d%0aLocation:%20x"):
+            location = self.server.ask(path).header("location")
+            self.assertIn(location, (None, "/files/?//evil.example", "/evil.example/"), path)
+
+    def test_without_leave_nothing_is_listed(self):
+        self.assert_status(self.server.ask("/files/"), 404)
+        self.assertEqual(self.server.ask("/files").header("location"), "/files/")
+
+    def test_a_compressed_file_beside_the_plain_one(self):
+        for accept, body, encoding in (("gzip", b"gzip bytes", "gzip"), ("gzip, br", b"br bytes", "br"),
+                                       ("gzip, zstd", b"zstd bytes", "zstd"), ("*", b"br bytes", "br"),
+                                       ("gzip;q=0, br;q=0", b"plain css", None), ("identity", b"plain css", None),
+                                       ("GZIP", b"gzip bytes", "gzip"), ("*;q=0", b"plain css", None),
+                                       ("br;q=0.0, *", b"zstd bytes", "zstd"), ("deflate", b"plain css", None)):
+            response = self.server.ask("/style.css", headers=[("Accept-Encoding", accept)])
+            self.assertEqual((response.status, response.body), (200, body), accept)
+            self.assertEqual(response.header("content-encoding"), encoding)
+            self.assertIn("text/css", response.header("content-type"))
+            self.assertEqual(response.header("vary"), "accept-encoding")
+        plain = self.server.ask("/style.css")
+        self.assertEqual(plain.body, b"plain css")
+        packed = self.server.ask("/style.css", headers=[("Accept-Encoding", "gzip")])
+        self.assertNotEqual(plain.header("etag"), packed.header("etag"))
+        again = self.server.ask("/style.css", headers=[("Accept-Encoding", "gzip"),
+                                                       ("If-None-Match", packed.header("etag"))])
+        self.assertEqual((again.status, again.header("vary")), (304, "accept-encoding"))
+
+    def test_one_that_is_older_or_a_link_or_of_no_use_is_passed_over(self):
+        for path, body in (("/stale.css", b"newer"), ("/linked.css", b"plain"), ("/pic.png", b"png")):
+            response = self.server.ask(path, headers=[("Accept-Encoding", "gzip")])
+            self.assertEqual((response.body, response.header("content-encoding")), (body, None), path)
+
+    def test_compressed_on_the_way(self):
+        accept = ("Accept-Encoding", "gzip")
+        self.assertEqual(self.server.ask("/text.txt").body, TEXT)
+        packed = self.server.until(
+            lambda: next((r for r in [self.server.ask("/text.txt", headers=[accept])]
+                          if r.header("content-encoding") == "gzip"), None), "it is compressed")
+        self.assertEqual(gzip.decompress(packed.body), TEXT)
+        self.assertEqual(packed.header("content-length"), str(len(packed.body)))
+        etag = packed.header("etag")
+        self.assertNotEqual(etag, self.server.ask("/text.txt").header("etag"))
+        self.assert_status(self.server.ask("/text.txt", headers=[accept, ("If-None-Match", etag)]), 304)
+        head = self.server.ask("/text.txt", method="HEAD", headers=[accept])
+        self.assertEqual(head.header("content-length"), str(len(packed.body)))
+        # A range is one of the plain file's.
+        part = self.server.ask("/text.txt", headers=[accept, ("Range", "bytes=0-5")])
+        self.assertEqual((part.status, part.body, part.header("content-encoding")), (206, TEXT[:6], None))
+        # Another file of the same name is another file.
+        other = TEXT.replace(b"line", b"LINE")
+        self.server.put("text.txt", other)
+        fresh = self.server.ask("/text.txt", headers=[accept])
+        body = gzip.decompress(fresh.body) if fresh.header("content-encoding") else fresh.body
+        self.assertEqual(body, other)
+
+    def test_what_is_small_or_does_not_shrink_stays(self):
+        for path in ("/small.txt", "/noise.txt"):
+            for _ in range(5):
+                response = self.server.ask(path, headers=[("Accept-Encoding", "gzip, zstd")])
+                self.assertIsNone(response.header("content-encoding"), path)
+
+    def test_headers(self):
+        response = self.server.ask("/files/x.txt")
+        self.assertEqual(response.header("x-content-type-options"), "nosniff")
+        self.assertEqual(response.header("cache-control"), "no-cache")
+        self.assertIsNone(response.header("strict-transport-security"))
+
+    def test_parameters(self):
+        self.server.wait_for("/users/me", body=b"me")
+        self.server.wait_for("/users/42", body=b"42")
+        self.server.wait_for("/users/42/posts", body=b"42")
+        self.server.wait_for("/users/42/", body=b"42")
+        self.server.wait_for("/docs/a", body=b"a")
+        for path, body in (("/users/me.wasm", b"me"), ("/users/file.txt", b"a file"), ("/users/a.b", b"a.b"),
+                           ("/users/a%20b%25%C3%BC", b"a%20b%25%C3%BC"), ("/users/[x]", b"%5Bx%5D"),
+                           ("/users/42?id=7", b"42"), ("/docs/a/b/", b"a/b/"), ("/docs/page.html", b"a page"),
+                           ("/docs/page.htm", b"page.htm")):
+            self.assertEqual(self.server.ask(path).body, body, path)
+        for path in ("/users/42/none", "/users/", "/docs/", "/users/42.wasm", "/docs/.hidden", "/docs//x"):
+            self.assert_status(self.server.ask(path), 404)
+        self.assertEqual(self.server.ask("/users/42", method="POST").body, b"42")
+        self.assertEqual(self.server.ask("/docs/page.html", method="POST").body, b"page.html")
+        # What a client says of them is not believed.
+        self.assertEqual(self.server.ask("/users/42", headers=[("X-Path-Id", "7")]).body, b"42")
+
+
+class Listing(e2e.Case):
+    limits = {"listing_entries": 6}
+
+    @classmethod
+    def prepare(cls, server):
+        server.put(".kbp_config", b'{"version":"v1","acls":{"/":{"anonymous_permissions":"read,list"}}}')
+        for name in ("a&b.txt", "<script>alert(1)<", "javascript:alert(1)", ".hidden", "sub/x.txt", "100%.txt"):
+            server.put("list/" + name, b"x")
+        for number in range(10):
+            server.put("many/%d" % number, b"x")
+        server.put("page/index.html", b"<p>a page")
+        os.mkfifo(server.path("list/pipe"))
+
+    def test_a_listing(self):
+        response = self.server.ask("/list/")
+        self.assertEqual(response.status, 200)
+        self.assertIn("text/html", response.header("content-type"))
+        page = response.body.decode()
+        self.assertNotIn("<script", page)
+        self.assertNotIn('href="javascript', page)
+        for text in ("a&#38;b.txt", "./a%26b.txt", "./100%25.txt", "./sub/", "./javascript%3Aalert"):
+            self.assertIn(text, page)
+        for text in ("hidden", "pipe"):
+            self.assertNotIn(text, page)
+        self.assertEqual(self.server.ask("/list/100%25.txt").body, b"x")
+        self.assertEqual(self.server.ask("/list/", method="HEAD").header("content-length"), str(len(response.body)))
+
+    def test_it_is_bounded(self):
+        page = self.server.ask("/many/").body
+        self.assertEqual(page.count(b"<li>"), 7)
+        self.assertIn(b"There is more", page)
+
+    def test_a_page_of_the_folders_own_comes_first(self):
+        self.assertEqual(self.server.ask("/page/").body, b"<p>a page")
+        self.assertIn(b"list/", self.server.ask("/").body)
+        self.assert_status(self.server.ask("/none/"), 404)
 
 
 if __name__ == "__main__":

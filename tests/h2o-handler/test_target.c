@@ -7,7 +7,7 @@
 static const struct tf_route routes[] = {
     {.path = "hello.wasm"},   {.path = "dir/fn.wasm"},      {.path = "x.wasm/y.wasm"},
     {.path = "with dot.wasm"}, {.path = "\xc3\xbc.wasm"},   {.path = "deep/a/b/c.wasm"},
-    {.path = ".hidden.wasm"}, {.path = ".folder/fn.wasm"}, {.path = "v1.2.wasm"},
+    {.path = "folder/index.wasm"}, {.path = ".hidden.wasm"}, {.path = ".folder/fn.wasm"}, {.path = "v1.2.wasm"},
 };
 
 static const struct tf_route *look_up(void *context, const char *path, size_t length)
@@ -96,6 +96,30 @@ static void files(void)
     expect_file("/100%25", "100%", false);
     expect_file("/%2525", "%25", false); /* decoded once */
     expect_file("/a:b@c;d=e+f", "a:b@c;d=e+f", false);
+}
+
+static void folders(void)
+{
+    expect_function("/folder/", "folder/index.wasm");
+    expect_function("/folder/index", "folder/index.wasm");
+    expect_function("/folder/index.wasm", "folder/index.wasm");
+    expect_file("/folder", "folder", false);
+    struct tf_target target = resolve("/folder/", 8);
+    CHECK(target.folder && target.folder_length == 7 && target.script_bytes == 8);
+    target = resolve("/", 1);
+    CHECK(target.folder && target.folder_length == 0);
+}
+
+static void the_rules_of_a_site(void)
+{
+    static const char *const config[] = {"/.kbp_config", "/.KBP_CONFIG", "/%2ekbp_config", "/.kbp%5Fconfig/x"};
+    for (size_t i = 0; i < sizeof(config) / sizeof(config[0]); i++)
+        expect_kind(config[i], strlen(config[i]), TF_TARGET_CONFIG);
+    expect_kind("/a/.kbp_config", 14, TF_TARGET_NOT_FOUND);
+    expect_kind("/.kbp_config2", 13, TF_TARGET_NOT_FOUND);
+    /* What is not found has a path all the same: it is judged whether one may know. */
+    struct tf_target const target = resolve("/a%20b/other.wasm", 17);
+    CHECK(target.kind == TF_TARGET_NOT_FOUND && strcmp(target.path, "a b/other.wasm") == 0);
 }
 
 static void hidden_and_empty(void)
@@ -196,5 +220,6 @@ static void guest_path(void)
     }
 }
 
-TEST_MAIN(TEST(functions_by_segment), TEST(names_that_only_look_alike), TEST(files), TEST(hidden_and_empty),
-          TEST(malformed), TEST(long_paths), TEST(no_path_gets_out), TEST(guest_path))
+TEST_MAIN(TEST(functions_by_segment), TEST(names_that_only_look_alike), TEST(files), TEST(folders),
+          TEST(the_rules_of_a_site), TEST(hidden_and_empty), TEST(malformed), TEST(long_paths), TEST(no_path_gets_out),
+          TEST(guest_path))

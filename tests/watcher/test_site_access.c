@@ -119,11 +119,11 @@ static void one_that_goes_is_missed_only_when_it_stays_away(void)
     CHECK(wait_said(&f, "a.example", "shut"));
     uint64_t const before = atomic_load(&f.state->generation);
     /* As some programs replace a file: whatever generation comes of it, none is without rules. */
-    delete(&f, "a.example/.kbp_config");
+    delete (&f, "a.example/.kbp_config");
     put(&f, "a.example/.kbp_config", OPEN);
     CHECK(wait_said(&f, "a.example", "open"));
     CHECK(atomic_load(&f.state->generation) == before + 1);
-    delete(&f, "a.example/.kbp_config");
+    delete (&f, "a.example/.kbp_config");
     CHECK(wait_said(&f, "a.example", "none"));
     fixture_dispose(&f);
 }
