@@ -44,6 +44,7 @@ static const struct tf_option options[] = {
 #undef X
     {"--secrets-fd", "FD", NULL, "secrets of functions"},
     {"--kv-page-fd", "FD", NULL, "shared page: versions of keys"},
+    {"--domain-table-fd", "FD", NULL, "shared memory: which folder a domain means"},
     {"--running-fd", "FD", NULL, "shared page: what the worker runs"},
     {"--quarantine-fd", "FD", NULL, "shared page: what no worker must run"},
 };
@@ -51,7 +52,7 @@ static const struct tf_option options[] = {
 struct child {
     struct tf_config config;
     long parent, index;
-    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd, kv_page_fd, secrets_fd;
+    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd, kv_page_fd, secrets_fd, domain_table_fd;
     int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
     uint32_t wake_count, log_count, listen_count;
     int call_wake_fds[TF_WORKERS_MAX], link_fds[TF_WORKERS_MAX], service_wake_fd;
@@ -134,6 +135,8 @@ static int on_option(void *context, const struct tf_option *option, const char *
         child->secrets_fd = (int)number;
     else if (strcmp(name, "--kv-page-fd") == 0)
         child->kv_page_fd = (int)number;
+    else if (strcmp(name, "--domain-table-fd") == 0)
+        child->domain_table_fd = (int)number;
     else
         take_service_fd(child, name, (int)number);
     return TF_OK;
@@ -230,6 +233,7 @@ static int work(const struct child *child, struct tf_error *error)
                                             .slice_us = (uint32_t)child->config.slice_us};
     worker.call_wake_fd = child->call_wake_count > 0 ? child->call_wake_fds[0] : 0;
     worker.kv_page_fd = child->kv_page_fd;
+    worker.domains = tf_config_domains(&child->config, child->domain_table_fd);
     memcpy(worker.services, child->services, sizeof(worker.services));
     struct tf_secrets *secrets = NULL;
     int result = child->secrets_fd >= 0 ? tf_secrets_receive(child->secrets_fd, &secrets, error) : TF_OK;
@@ -250,6 +254,9 @@ static int build(const struct child *child, struct tf_error *error)
                                               .jobs = (uint32_t)child->config.jobs,
                                               .settle_ms = (uint32_t)child->config.settle_ms,
                                               .rescan_s = (uint32_t)child->config.rescan_s,
+                                              .mappings = (const char *const *)child->config.domains.mappings,
+                                              .mapping_count = child->config.domains.mapping_count,
+                                              .map_file = child->config.domains.map_file,
                                               .state_fd = child->state_fd,
                                               .acks_fd = child->acks_fd,
                                               .wake_fds = child->wake_fds,
@@ -301,7 +308,8 @@ static int serve_others(const struct child *child, struct tf_error *error)
                                              .worker_count = child->link_count,
                                              .wake_fd = child->service_wake_fd,
                                              .stop_fd = child->stop_fd,
-                                             .kv_page_fd = child->kv_page_fd};
+                                             .kv_page_fd = child->kv_page_fd,
+                                             .domain_table_fd = child->domain_table_fd};
     if (child->link_count != child->call_wake_count || child->index < 0 || child->index >= TF_SERVICE_COUNT)
         return tf_error_set(error, TF_ERR_USAGE, "this command is for terrafirma serve");
     return tf_service_child_run(&service, error);
@@ -327,7 +335,9 @@ static const char *logs_user(const struct tf_config *config, long index)
 
 static const char *service_user(const struct tf_config *config, long index)
 {
-    return index == TF_SERVICE_KV ? tf_config_kv_user(config) : tf_config_outbound_user(config);
+    return index == TF_SERVICE_KV        ? tf_config_kv_user(config)
+           : index == TF_SERVICE_DOMAINS ? tf_config_domains_user(config)
+                                         : tf_config_outbound_user(config);
 }
 
 static int run_worker(const struct tf_command *command, int argc, char **argv)

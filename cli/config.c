@@ -46,6 +46,7 @@ static struct tf_key keys[] = {
     IN(users, logs, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the log service becomes; the logs are this user's"),
     IN(users, outbound, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the outbound service becomes"),
     IN(users, kv, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the key-value service becomes; the store is this user's"),
+    IN(users, domains, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the domain service becomes"),
     IN(logs, log_folder, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where logs are written"),
     {.section = "logs", .name = "access_format", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.access_format),
      .initial_text = "json", .unit = "", .choices = {"json", "combined", "off"}, .what = "form of the access log"},
@@ -83,6 +84,24 @@ static struct tf_key keys[] = {
      .initial_text = "see below", .what = "where functions' keys and values are kept"},
     {.section = "trust", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, trust_folder),
      .initial_text = "`trust` in the cache", .what = "the key that signs compiled functions, and whose signatures count"},
+    {.section = "domains", .name = "dns", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, domains.is_off),
+     .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether a domain's records may lead to a folder"},
+    {.section = "domains", .name = "proof", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, domains.proof),
+     .initial_text = "listed", .unit = "", .choices = {"listed", "required", "off"}, .what = "whether the folder has to list the domain; see below"},
+    {.section = "domains", .name = "map", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.mappings),
+     .count_offset = offsetof(struct tf_config, domains.mapping_count), .most = TF_CONFIG_MAPPINGS_MAX, .unit = "mappings",
+     .initial_text = "none", .check = tf_config_check_mapping, .what = "HOST FOLDER: which folder a host means, at most 256"},
+    IN(domains, map_file, TF_KEY_TEXT, 0, 0, 0, "", "none", "file of more such lines; read again when it changes"),
+    {.section = "domains", .name = "resolvers", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.resolvers),
+     .count_offset = offsetof(struct tf_config, domains.resolver_count), .most = TF_OUTBOUND_RESOLVERS_MAX,
+     .unit = "resolvers", .initial_text = "outbound.resolvers", .check = tf_outbound_check_resolver,
+     .what = "ADDRESS or ADDRESS:PORT to ask for domains' records, at most 8"},
+    {.section = "domains", .name = "deny", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.deny),
+     .count_offset = offsetof(struct tf_config, domains.deny_count), .most = TF_CONFIG_DOMAIN_LIST_MAX, .unit = "domains",
+     .initial_text = "none", .check = tf_config_check_domain, .what = "domains that are not looked up, with all below them, at most 256"},
+    {.section = "domains", .name = "allow", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.allow),
+     .count_offset = offsetof(struct tf_config, domains.allow_count), .most = TF_CONFIG_DOMAIN_LIST_MAX, .unit = "domains",
+     .initial_text = "all", .check = tf_config_check_domain, .what = "the only ones that are: a domain, or *. and one for those below it, at most 256"},
 #define X(key, first, low, high, in, words) \
     {.section = "limits", .name = #key, .kind = TF_KEY_NUMBER, .offset = offsetof(struct tf_config, limits.key), \
      .initial = first, .least = low, .most = high, .unit = in, .what = words},
@@ -152,6 +171,8 @@ void tf_config_dispose(struct tf_config *config)
     free(config->outbound.ca_file);
     free(config->users.outbound);
     free(config->users.kv);
+    free(config->users.domains);
+    free(config->domains.map_file);
     free(config->kv_folder);
     free(config->trust_folder);
     free(config->secrets);

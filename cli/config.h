@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "compiler/compiler.h"
+#include "h2o-handler/worker.h"
 #include "services/logs.h"
 #include "services/outbound.h"
 #include <terrafirma/error.h>
@@ -23,7 +24,7 @@
 
 /* Whom each kind of child becomes; NULL: `user`. */
 struct tf_config_users {
-    char *worker, *builder, *logs, *outbound, *kv;
+    char *worker, *builder, *logs, *outbound, *kv, *domains;
 };
 
 /* Of the outbound service (services/outbound.h). */
@@ -43,6 +44,19 @@ struct tf_config_logs {
         functions_open, functions_known, functions_bytes, functions_files, sites;
 };
 
+#define TF_CONFIG_MAPPINGS_MAX 256
+#define TF_CONFIG_DOMAIN_LIST_MAX 256
+
+/* Which folder a host means (docs/sites.md). */
+struct tf_config_domains {
+    uint64_t is_off; /* the DNS is not asked */
+    uint64_t proof;  /* enum tf_domain_proof */
+    char *map_file;
+    char *mappings[TF_CONFIG_MAPPINGS_MAX], *resolvers[TF_OUTBOUND_RESOLVERS_MAX];
+    char *deny[TF_CONFIG_DOMAIN_LIST_MAX], *allow[TF_CONFIG_DOMAIN_LIST_MAX];
+    size_t mapping_count, resolver_count, deny_count, allow_count;
+};
+
 /* When a function that ends workers is not run any more (cli/quarantine.h). */
 struct tf_config_quarantine {
     uint64_t deaths, window_s, first_s, most_s;
@@ -57,6 +71,7 @@ struct tf_config {
     struct tf_config_quarantine quarantine;
     struct tf_config_outbound outbound;
     char *secrets;   /* file; NULL: none */
+    struct tf_config_domains domains;
     char *kv_folder; /* NULL: in the cache (cli/places.h) */
     char *trust_folder; /* NULL: in the cache (cache/trust.h) */
     char *listen[TF_CONFIG_LISTEN_MAX];
@@ -119,12 +134,17 @@ const char *tf_config_builder_user(const struct tf_config *config);
 const char *tf_config_logs_user(const struct tf_config *config);
 const char *tf_config_outbound_user(const struct tf_config *config);
 const char *tf_config_kv_user(const struct tf_config *config);
+const char *tf_config_domains_user(const struct tf_config *config);
 /* What no single key's range says: that keys agree with one another. Errors: USAGE. */
 int tf_config_check(const struct tf_config *config, struct tf_error *error);
 /* Everything the log service wants but descriptors and folders. */
 struct tf_logs_config tf_config_logs(const struct tf_config *config);
 /* Everything the outbound service wants but descriptors; pointers stay the configuration's. */
 struct tf_outbound_config tf_config_outbound(const struct tf_config *config);
+/* What a worker is told of domains; pointers stay the configuration's. */
+struct tf_worker_domains tf_config_domains(const struct tf_config *config, int table_fd);
+/* Whom the domain service asks: domains.resolvers, else outbound.resolvers, else nobody in particular. */
+const char *const *tf_config_domain_resolvers(const struct tf_config *config, size_t *ret_count);
 /* Everything the compiler wants; pointers stay the configuration's. */
 struct tf_compiler_config tf_config_compiler(const struct tf_config *config);
 /* $TERRAFIRMA_CACHE, else /var/cache/terrafirma for root, else $XDG_CACHE_HOME/terrafirma, else

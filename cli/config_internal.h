@@ -14,4 +14,8 @@ void tf_config_clear_list(struct tf_config *config, const struct tf_key *key);
 int tf_config_assign(struct tf_config *config, const char *section, const char *name, const char *value,
                      struct tf_error *error);
 
+/* Of domains.map, domains.deny and domains.allow (config_domains.c). Errors: USAGE. */
+int tf_config_check_mapping(const char *value, struct tf_error *error);
+int tf_config_check_domain(const char *value, struct tf_error *error);
+
 #endif

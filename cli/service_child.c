@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/places.h"
 #include "services/kv.h"
+#include "sites/domain_service.h"
 
 /* Files are read for certificates alone, from here on. */
 static int confine_outbound(void *context, struct tf_error *error)
@@ -70,11 +71,41 @@ static int run_kv(const struct tf_service_child *child, struct tf_error *error)
     return result;
 }
 
+/* Random bytes for c-ares, and nothing else that lies on a disk. */
+static int confine_domains(void *context, struct tf_error *error)
+{
+    struct tf_confine_path const paths[] = {{"/dev/urandom", false}};
+    (void)context;
+    int result = tf_confine_files_connecting(paths, 1, error);
+    if (result == TF_ERR_NOT_FOUND) {
+        fprintf(stderr, "terrafirma: domain service: %s: what it may open is not bounded\n", error->text);
+        result = TF_OK;
+    }
+    return result == TF_OK ? tf_confine_calls(tf_domain_service_calls, tf_domain_service_call_count, error) : result;
+}
+
+static int run_domains(const struct tf_service_child *child, struct tf_error *error)
+{
+    size_t count;
+    const char *const *const resolvers = tf_config_domain_resolvers(child->config, &count);
+    struct tf_domain_service_config const config = {.link_fds = child->link_fds,
+                                                    .wake_fds = child->wake_fds,
+                                                    .worker_count = child->worker_count,
+                                                    .wake_fd = child->wake_fd,
+                                                    .stop_fd = child->stop_fd,
+                                                    .table_fd = child->domain_table_fd,
+                                                    .resolvers = resolvers,
+                                                    .resolver_count = count,
+                                                    .limits = child->config->limits};
+    return tf_domain_service_run(&config, confine_domains, NULL, error);
+}
+
 int tf_service_child_run(const struct tf_service_child *child, struct tf_error *error)
 {
     static int (*const runs[])(const struct tf_service_child *child, struct tf_error *error) = {
         [TF_SERVICE_OUTBOUND] = run_outbound,
         [TF_SERVICE_KV] = run_kv,
+        [TF_SERVICE_DOMAINS] = run_domains,
     };
     return runs[child->service](child, error);
 }

@@ -14,7 +14,8 @@ struct tf_service_child {
     const int *link_fds, *wake_fds; /* one per worker */
     uint32_t worker_count;
     int wake_fd, stop_fd;
-    int kv_page_fd; /* of the key-value service */
+    int kv_page_fd;      /* of the key-value service */
+    int domain_table_fd; /* of the domain service */
 };
 
 /* Serves until it is told to stop. The process has become the service's user. Errors: as of the service. */

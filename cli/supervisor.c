@@ -81,6 +81,8 @@ static void give_worker(const struct tf_supervisor *supervisor, uint32_t index, 
     give(gift, "--kv-page-fd", supervisor->kv_page_read_fd);
     if (supervisor->secrets_fd >= 0)
         give(gift, "--secrets-fd", supervisor->secrets_fd);
+    if (tf_supervisor_has_service(supervisor, TF_SERVICE_DOMAINS))
+        give(gift, "--domain-table-fd", supervisor->domain_table_read_fd);
     for (size_t i = 0; i < supervisor->config->listen_count; i++)
         give(gift, "--listen-fd", supervisor->listen_fds[i * supervisor->worker_count + index]);
 }
@@ -100,6 +102,8 @@ static void give_service(const struct tf_supervisor *supervisor, uint32_t servic
     give(gift, "--service-wake-fd", supervisor->service_wakes[service][0]);
     if (service == TF_SERVICE_KV)
         give(gift, "--kv-page-fd", supervisor->kv_page_fd);
+    if (service == TF_SERVICE_DOMAINS)
+        give(gift, "--domain-table-fd", supervisor->domain_table_fd);
     for (uint32_t i = 0; i < supervisor->worker_count; i++) { /* in the order of the workers */
         give(gift, "--link-fd", supervisor->link_fds[service][i]);
         give(gift, "--call-wake-fd", supervisor->call_wake_fds[i]);

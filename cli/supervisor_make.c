@@ -17,6 +17,7 @@
 #include "cli/places.h"
 #include "cli/secrets.h"
 #include "cli/supervisor_internal.h"
+#include "sites/domain_table.h"
 #include <terrafirma/kv.h>
 
 /* Room for what happens while the log service is away, or slow; some 15,000 requests. */
@@ -108,7 +109,9 @@ static int make_worker_shares(struct tf_supervisor *supervisor, uint32_t index, 
 
 bool tf_supervisor_has_service(const struct tf_supervisor *supervisor, uint32_t service)
 {
-    return service != TF_SERVICE_OUTBOUND || supervisor->config->outbound.is_off == 0;
+    const struct tf_config *const config = supervisor->config;
+    return service == TF_SERVICE_OUTBOUND ? config->outbound.is_off == 0
+                                          : service != TF_SERVICE_DOMAINS || config->domains.is_off == 0;
 }
 
 /* The seed of hashes is this server's own; whoever chose keys for another gains nothing. */
@@ -145,6 +148,23 @@ static int make_secrets(struct tf_supervisor *supervisor, struct tf_error *error
         explicit_bzero(lines.bytes, lines.length);
     tf_buffer_dispose(&lines);
     return result;
+}
+
+/* Its hash is this server's own. Pages that no domain needs take no memory. */
+static int make_domain_table(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    const struct tf_limits *const limits = &supervisor->config->limits;
+    if (!tf_supervisor_has_service(supervisor, TF_SERVICE_DOMAINS))
+        return TF_OK;
+    size_t const bytes = tf_domain_table_bytes(limits->domains, limits->domains_absent);
+    supervisor->domain_table_fd = make_memory("domains", bytes);
+    struct tf_domain_page *const page =
+        map(supervisor->domain_table_fd, sizeof(struct tf_domain_page), PROT_READ | PROT_WRITE);
+    bool const is_fine = page != NULL && getrandom(&page->seed, sizeof(page->seed), 0) == sizeof(page->seed);
+    if (page != NULL)
+        munmap(page, sizeof(struct tf_domain_page));
+    supervisor->domain_table_read_fd = is_fine ? open_for_reading(supervisor->domain_table_fd) : -1;
+    return supervisor->domain_table_read_fd >= 0 ? TF_OK : tf_error_system(error, "cannot make the table of domains");
 }
 
 static int make_worker_links(struct tf_supervisor *supervisor, uint32_t index, struct tf_error *error)
@@ -231,6 +251,8 @@ int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
         result = make_kv_page(supervisor, error);
     if (result == TF_OK)
         result = make_secrets(supervisor, error);
+    if (result == TF_OK)
+        result = make_domain_table(supervisor, error);
     for (uint32_t i = 0; result == TF_OK && i < supervisor->worker_count; i++) {
         result = make_worker_shares(supervisor, i, error);
         if (result == TF_OK)

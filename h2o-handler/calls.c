@@ -262,8 +262,8 @@ static uint64_t submit(void *context, struct tf_guest *guest, enum tf_service se
     struct tf_exchange *const exchange = tf_guest_context(guest);
     struct tf_line *const line = &calls->lines[service];
     const struct tf_limits *const limits = &worker->config->limits;
-    if (exchange == NULL || !line->is_open)
-        return 0;
+    if (exchange == NULL || !line->is_open || service == TF_SERVICE_DOMAINS)
+        return 0; /* of domains no guest asks */
     uint64_t length = sizeof(uint16_t) + strlen(exchange->account->site);
     for (size_t i = 0; i < part_count; i++) {
         if (parts[i].length > TF_SERVICE_MESSAGE_BYTES)
@@ -391,6 +391,7 @@ int tf_calls_init(struct tf_worker *worker, struct tf_error *error)
         line->worker = worker;
         if (service->link_fd <= 0)
             continue;
+        struct tf_link_events const domains = tf_domains_events(worker);
         struct tf_link_events const events = {.context = line,
                                               .begin = on_begin,
                                               .end = on_end,
@@ -399,7 +400,7 @@ int tf_calls_init(struct tf_worker *worker, struct tf_error *error)
                                               .greeted = on_greeted,
                                               .sent = on_sent};
         int const result = tf_link_open(&line->link, service->link_fd, TF_LINK_WORKER, service->wake_fd,
-                                        TF_SERVICE_MESSAGE_BYTES, &events, error);
+                                        TF_SERVICE_MESSAGE_BYTES, i == TF_SERVICE_DOMAINS ? &domains : &events, error);
         if (result != 0)
             return result;
         line->is_open = true;

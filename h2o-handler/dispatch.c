@@ -2,23 +2,24 @@
 
 #include <string.h>
 
+#include "h2o-handler/domains.h"
 #include "h2o-handler/fields.h"
+#include "h2o-handler/place.h"
 #include "h2o-handler/request.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
 #include "h2o-handler/target.h"
 
-static const char default_site[] = "_default";
-
-struct place {
+/* Where functions are looked for. */
+struct folder {
     const struct tf_routes *routes;
     const char *site;
 };
 
 static const struct tf_route *look_up(void *context, const char *path, size_t length)
 {
-    const struct place *const place = context;
-    const struct tf_route *const route = tf_routes_find(place->routes, place->site, path, length);
+    const struct folder *const folder = context;
+    const struct tf_route *const route = tf_routes_find(folder->routes, folder->site, path, length);
     return route != NULL && route->is_pattern ? NULL : route; /* a pattern answers to what fits it only */
 }
 
@@ -57,69 +58,6 @@ static bool refuse_malformed(struct tf_server *server, h2o_req_t *req)
     return false;
 }
 
-/* The same few hosts come again and again: what each meant under the current routes. A stranger can fill it with hosts
- * of no site, which costs the others a parse each, as it would without. */
-#define MEMO_ENTRIES 64u
-#define MEMO_BYTES 64u
-
-struct memo {
-    uint64_t generation; /* of the routes; 0: unused */
-    uint32_t length;
-    char authority[MEMO_BYTES];
-    char site[MEMO_BYTES]; /* "": none */
-};
-
-static struct memo memos[MEMO_ENTRIES]; /* one event loop per process */
-
-static struct memo *memo_of(const char *authority, size_t length)
-{
-    uint32_t hash = (uint32_t)length * 0x9e3779b1u;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)authority[i]) * 16777619u;
-    return &memos[(hash ^ hash >> 15) % MEMO_ENTRIES];
-}
-
-/* The site that the request's host means, or "" for none. A request without a host (HTTP/1.0) has no authority's base;
- * an empty host is one that means nothing. */
-static void find_site_name(const struct tf_routes *routes, h2o_iovec_t authority, char name[TF_SITE_NAME_BYTES])
-{
-    if (authority.base != NULL) {
-        if (!tf_site_from_authority(authority.base, authority.len, name)) {
-            name[0] = '\0';
-            return;
-        }
-        if (tf_routes_has_site(routes, name))
-            return;
-    }
-    name[0] = '\0';
-    if (tf_routes_has_site(routes, default_site))
-        memcpy(name, default_site, sizeof(default_site));
-}
-
-/* As above, NULL for none; remembered where it is short. `name` is room for it. */
-static const char *site_of(struct tf_server *server, const struct tf_routes *routes, const h2o_req_t *req,
-                           char name[TF_SITE_NAME_BYTES])
-{
-    h2o_iovec_t const authority = tf_server_request_lacks_host(server, req) ? (h2o_iovec_t){NULL, 0} : req->authority;
-    if (authority.len == 0 || authority.len > MEMO_BYTES) {
-        find_site_name(routes, authority, name);
-        return name[0] != '\0' ? name : NULL;
-    }
-    struct memo *const memo = memo_of(authority.base, authority.len);
-    uint64_t const generation = tf_routes_generation(routes);
-    if (memo->generation != generation || memo->length != authority.len ||
-        memcmp(memo->authority, authority.base, authority.len) != 0) {
-        find_site_name(routes, authority, name);
-        if (strlen(name) >= MEMO_BYTES)
-            return name;
-        memo->generation = generation;
-        memo->length = (uint32_t)authority.len;
-        memcpy(memo->authority, authority.base, authority.len);
-        memcpy(memo->site, name, strlen(name) + 1);
-    }
-    return memo->site[0] != '\0' ? memo->site : NULL;
-}
-
 /* Of a request that was answered here. */
 static void report(struct tf_worker *worker, h2o_req_t *req, const char *site, const char *function,
                    enum tf_log_outcome outcome, uint64_t arrived_ns)
@@ -137,7 +75,7 @@ void tf_dispatch_refused(struct tf_server *server, h2o_req_t *req)
 }
 
 static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_target *target,
-                              size_t path_length, bool is_lasting, uint64_t arrived_ns)
+                              size_t path_length, const struct tf_place *place, bool is_lasting, uint64_t arrived_ns)
 {
     const struct tf_route *const route = target->route;
     struct tf_memo_row *memo = NULL;
@@ -150,8 +88,11 @@ static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const st
         if (is_lasting && !tf_server_request_lacks_host(&worker->server, req))
             memo = tf_memo_put(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length,
                                route);
-        if (memo != NULL)
+        if (memo != NULL) {
             memo->script_bytes = (uint32_t)target->script_bytes;
+            memo->seen = place->seen;
+            memo->check_ns = place->check_ns;
+        }
         tf_request_start(worker, req, route, target->script_bytes, memo, arrived_ns);
         break;
     case TF_ROUTE_FAILED:
@@ -190,14 +131,14 @@ static void set_parameters(h2o_req_t *req, const struct tf_parameters *parameter
 }
 
 /* The function whose pattern fits what no other function has the name of. */
-static bool find_pattern(const struct place *place, size_t path_length, struct tf_target *target,
+static bool find_pattern(const struct folder *folder, size_t path_length, struct tf_target *target,
                          struct tf_parameters *ret_parameters)
 {
     if (target->kind != TF_TARGET_FILE)
         return false;
     size_t const length = target->folder ? target->folder_length : target->path_length;
     const struct tf_route *const route =
-        tf_routes_match(place->routes, place->site, target->path, length, ret_parameters);
+        tf_routes_match(folder->routes, folder->site, target->path, length, ret_parameters);
     if (route == NULL)
         return false;
     target->route = route;
@@ -231,43 +172,71 @@ static bool answer_malformed(struct tf_worker *worker, h2o_req_t *req, const cha
     return true;
 }
 
+void tf_dispatch_busy(struct tf_worker *worker, h2o_req_t *req, const char *told, uint64_t arrived_ns)
+{
+    tf_respond_busy(req, told);
+    report(worker, req, NULL, NULL, TF_LOG_OUTCOME_BUSY, arrived_ns);
+}
+
+static void dispatch_no_site(struct tf_worker *worker, h2o_req_t *req, const struct tf_place *place, bool may_wait,
+                             uint64_t arrived_ns)
+{
+    switch (place->kind) {
+    case TF_PLACE_UNKNOWN:
+        if (may_wait)
+            tf_domains_wait(worker, req, place->host, arrived_ns);
+        else /* it was known, and pushed out at once */
+            tf_dispatch_busy(worker, req, "The domain is being looked up; try again in a moment.", arrived_ns);
+        return;
+    case TF_PLACE_REFUSED:
+        if (place->status == 503)
+            tf_response_header(req, H2O_TOKEN_RETRY_AFTER, h2o_iovec_init(H2O_STRLIT("5")));
+        tf_respond_text(req, place->status, "%s", place->told);
+        break;
+    case TF_PLACE_NOWHERE:
+    case TF_PLACE_SITE:
+        tf_respond_text(req, 404, "There is no such site here.");
+        break;
+    }
+    report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
+}
+
 /* Finds out what a request means, whether it may, and answers it. */
 static void resolve(struct tf_worker *worker, h2o_req_t *req, const struct tf_routes *routes, size_t path_length,
                     unsigned known, uint64_t arrived_ns)
 {
-    char name[TF_SITE_NAME_BYTES];
-    struct place place = {routes, site_of(&worker->server, routes, req, name)};
-    if (place.site == NULL) {
-        tf_respond_text(req, 404, "There is no such site here.");
-        report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
+    const struct tf_place *const place = tf_place_of(worker, routes, req, arrived_ns);
+    if (place->kind != TF_PLACE_SITE) {
+        dispatch_no_site(worker, req, place, (known & TF_KNOWN_DOMAIN) == 0, arrived_ns);
         return;
     }
+    struct folder folder = {routes, place->site};
     struct tf_target target;
     struct tf_parameters parameters;
     struct tf_pass pass;
-    tf_target_resolve(req->path.base, path_length, look_up, &place, &target);
-    if (answer_malformed(worker, req, place.site, target.kind, arrived_ns))
+    tf_target_resolve_below(place->path, req->path.base, path_length, look_up, &folder, &target);
+    if (answer_malformed(worker, req, place->site, target.kind, arrived_ns))
         return;
     if (target.kind == TF_TARGET_FILE &&
-        tf_routes_are_settings(routes, place.site, target.path, target.path_length))
+        tf_routes_are_settings(routes, place->site, target.path, target.path_length))
         target.kind = TF_TARGET_NOT_FOUND;
-    bool const is_pattern = find_pattern(&place, path_length, &target, &parameters);
+    bool const is_pattern = find_pattern(&folder, path_length, &target, &parameters);
     if (is_pattern && (known & TF_KNOWN_NO_FILE || !asks_for_file(req)))
         target.kind = TF_TARGET_FUNCTION;
-    if (!tf_gate_admit(worker, req, tf_routes_access(routes, place.site), place.site, &target, path_length,
+    if (!tf_gate_admit(worker, req, tf_routes_access(routes, place->site), place->site, &target, path_length,
                        known & TF_KNOWN_WRONG, arrived_ns, &pass))
         return;
     if (target.kind != TF_TARGET_FUNCTION) {
         if (target.kind == TF_TARGET_NOT_FOUND)
             known |= TF_KNOWN_NO_FILE;
-        dispatch_file(worker, req, place.site, &target, &pass, known, arrived_ns);
+        dispatch_file(worker, req, place->site, &target, &pass, known, arrived_ns);
         return;
     }
     if (is_pattern)
         set_parameters(req, &parameters);
     if (pass.user != NULL) /* the password was for us, and a function has no use for it */
         h2o_delete_header(&req->headers, h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, -1));
-    dispatch_function(worker, req, &target, path_length, pass.is_lasting && !is_pattern, arrived_ns);
+    dispatch_function(worker, req, &target, path_length, place, pass.is_lasting && !is_pattern, arrived_ns);
 }
 
 void tf_dispatch_again(struct tf_worker *worker, h2o_req_t *req, unsigned known, uint64_t arrived_ns)
@@ -294,7 +263,7 @@ void tf_dispatch(struct tf_server *server, h2o_req_t *req)
     if (!tf_server_request_lacks_host(server, req)) {
         struct tf_memo_row *const memo =
             tf_memo_find(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length);
-        if (memo != NULL) {
+        if (memo != NULL && tf_place_holds(&memo->seen, memo->check_ns, arrived_ns)) {
             tf_request_start(worker, req, memo->route, memo->script_bytes, memo, arrived_ns);
             return;
         }

@@ -12,8 +12,11 @@ void tf_dispatch(struct tf_server *server, h2o_req_t *req);
 enum {
     TF_KNOWN_WRONG = 1,   /* its password is wrong */
     TF_KNOWN_NO_FILE = 2, /* no file is there, or none for it */
+    TF_KNOWN_DOMAIN = 4,  /* what its domain means was looked up */
 };
 void tf_dispatch_again(struct tf_worker *worker, h2o_req_t *req, unsigned known, uint64_t arrived_ns);
+/* 503, come back in a second. */
+void tf_dispatch_busy(struct tf_worker *worker, h2o_req_t *req, const char *told, uint64_t arrived_ns);
 /* Of a request that never came there. */
 void tf_dispatch_refused(struct tf_server *server, h2o_req_t *req);
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "sites/class.h"
 
 /* A rename elsewhere in the tree can make one look-up fail with EAGAIN; several in a row only on purpose. */
 #define OPEN_ATTEMPTS 4
@@ -94,10 +95,17 @@ static int open_path(int site_fd, const char *path, bool follows, char **ret_lin
     return fd;
 }
 
+static int open_site(int root_fd, const char *site)
+{
+    char folder[TF_SITE_NAME_BYTES];
+    tf_class_folder_of(site, folder);
+    return open_beneath(root_fd, folder, O_PATH | O_DIRECTORY, 0);
+}
+
 static void open_file(int root_fd, const char *site, const char *path, bool follows, struct tf_file *ret_file)
 {
     *ret_file = (struct tf_file){.kind = TF_FILE_MISSING, .fd = -1};
-    int const site_fd = open_beneath(root_fd, site, O_PATH | O_DIRECTORY, 0);
+    int const site_fd = open_site(root_fd, site);
     if (site_fd == -1) {
         set_failure(ret_file, errno);
         return;
@@ -140,7 +148,7 @@ void tf_file_open_plain(int root_fd, const char *site, const char *path, struct 
 
 int tf_file_open_folder(int root_fd, const char *site, const char *path)
 {
-    int const site_fd = open_beneath(root_fd, site, O_PATH | O_DIRECTORY, 0);
+    int const site_fd = open_site(root_fd, site);
     if (site_fd == -1)
         return -1;
     int const fd = open_beneath(site_fd, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS);

@@ -51,6 +51,7 @@ struct tf_memo_row *tf_memo_put(struct tf_memo *memo, const char *authority, siz
     row->route = route;
     row->account = NULL;
     row->entry = NULL;
+    row->seen.version = NULL;
     row->authority_length = (uint32_t)authority_length;
     row->path_length = (uint32_t)path_length;
     memcpy(row->key, authority, authority_length);

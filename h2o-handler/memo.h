@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sites/domain_table.h"
+
 #define TF_MEMO_ROWS 64u
 #define TF_MEMO_KEY_BYTES 160u /* of both together; longer ones are not remembered */
 
@@ -26,6 +28,8 @@ struct tf_memo_row {
     struct tf_entry *entry;          /* likewise */
     uint32_t authority_length, path_length;
     uint32_t script_bytes; /* of the path, raw: what names the function */
+    struct tf_domain_seen seen; /* version NULL: hangs on no domain's records */
+    uint64_t check_ns;          /* of one that does: to be looked up again from here on */
     char key[TF_MEMO_KEY_BYTES]; /* authority, path without query */
 };
 

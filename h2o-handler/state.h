@@ -18,6 +18,7 @@
 #include <h2o.h>
 
 #include "h2o-handler/calls.h"
+#include "h2o-handler/domains.h"
 #include "h2o-handler/functions.h"
 #include "h2o-handler/gate.h"
 #include "h2o-handler/gone.h"
@@ -50,6 +51,7 @@ struct tf_worker {
     struct tf_schedule schedule;
     struct tf_parked parked;
     struct tf_calls calls;
+    struct tf_domains domains;
     struct tf_routes_watch routes;
     struct tf_memo memo;
     struct tf_static_files static_files;

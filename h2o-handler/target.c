@@ -153,13 +153,23 @@ static void resolve(const char *raw, size_t length, tf_target_lookup lookup, voi
 void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, void *context,
                        struct tf_target *ret_target)
 {
+    tf_target_resolve_below("", raw, length, lookup, context, ret_target);
+}
+
+void tf_target_resolve_below(const char *base, const char *raw, size_t length, tf_target_lookup lookup, void *context,
+                             struct tf_target *ret_target)
+{
     ret_target->kind = TF_TARGET_MALFORMED;
     ret_target->route = NULL;
     ret_target->folder = false;
     ret_target->folder_length = 0;
     ret_target->path_length = 0;
     ret_target->script_bytes = 0;
-    resolve(raw, length, lookup, context, ret_target);
+    size_t const base_length = strlen(base);
+    if (base_length > 0 && !(append(ret_target, base, base_length) && append(ret_target, "/", 1)))
+        ret_target->path_length = 0; /* which no base of a mapping is long enough for */
+    else
+        resolve(raw, length, lookup, context, ret_target);
     ret_target->path[ret_target->path_length] = '\0';
 }
 

@@ -49,6 +49,11 @@ typedef const struct tf_route *(*tf_target_lookup)(void *context, const char *pa
 void tf_target_resolve(const char *raw, size_t length, tf_target_lookup lookup, void *context,
                        struct tf_target *ret_target);
 
+/* Likewise, where the request's paths begin in a folder of the site ("sub/dir", "" for none): all of the target's are
+ * those of the site. */
+void tf_target_resolve_below(const char *base, const char *raw, size_t length, tf_target_lookup lookup, void *context,
+                             struct tf_target *ret_target);
+
 /* Longest path and query that the published guests accept. */
 #define TF_GUEST_PATH_BYTES 65534u
 

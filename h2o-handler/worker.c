@@ -114,6 +114,7 @@ static void dispose(struct tf_worker *worker)
         h2o_socket_close(worker->stop);
     tf_gone_dispose(&worker->gone);
     tf_calls_dispose(worker);
+    tf_domains_dispose(worker);
     tf_parked_dispose(&worker->parked);
     if (worker->wall_timeout.timeout != 0)
         h2o_timeout_dispose(worker->server.loop, &worker->wall_timeout);
@@ -135,7 +136,8 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     tf_schedule_init(&worker->schedule, config->limits.site_memory_bytes);
     if ((result = tf_report_init(&worker->report, config, error)) != 0 || (result = open_folders(worker, error)) != 0 ||
         (result = tf_parked_init(&worker->parked, config->limits.slots, error)) != 0 ||
-        (result = tf_calls_init(worker, error)) != 0 || (result = tf_worker_confine_files(config, error)) != 0 ||
+        (result = tf_domains_init(worker, error)) != 0 || (result = tf_calls_init(worker, error)) != 0 ||
+        (result = tf_worker_confine_files(config, error)) != 0 ||
         (result = make_runtime(worker, error)) != 0)
         return result;
     result = tf_server_init(&worker->server, &config->limits, config->listen_fds, config->listen_count, tf_dispatch,
@@ -143,6 +145,7 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     if (result != 0)
         return result;
     worker->server.on_refused = tf_dispatch_refused;
+    tf_domains_start(worker);
     h2o_timeout_init(worker->server.loop, &worker->wall_timeout, config->limits.wall_ms);
     h2o_multithread_queue_t *const queue = worker->server.context.queue;
     if ((result = tf_io_thread_create(queue, "tf-loader", &worker->loader, error)) != 0 ||

@@ -5,6 +5,7 @@
 #define TF_H2O_HANDLER_WORKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <terrafirma/error.h>
@@ -16,6 +17,16 @@ struct tf_secrets;
 struct tf_worker_service {
     int link_fd; /* base/link.h; 0: there is no such service */
     int wake_fd; /* written to wake it */
+};
+
+/* Whether a folder's list of domains counts: never; where there is one; and one is a must. */
+enum tf_domain_proof { TF_DOMAIN_PROOF_LISTED, TF_DOMAIN_PROOF_REQUIRED, TF_DOMAIN_PROOF_OFF };
+
+struct tf_worker_domains {
+    int table_fd; /* sites/domain_table.h, to read; 0: domains are not looked up */
+    enum tf_domain_proof proof;
+    const char *const *deny, *const *allow; /* patterns (sites/domain.h); an empty list to allow allows all */
+    size_t deny_count, allow_count;
 };
 
 struct tf_worker_config {
@@ -37,6 +48,7 @@ struct tf_worker_config {
     int call_wake_fd;           /* eventfd by which services wake this worker; 0: no services */
     struct tf_worker_service services[TF_SERVICE_COUNT];
     const struct tf_secrets *secrets; /* the operator's, by site; NULL: none. The caller's */
+    struct tf_worker_domains domains;
     int kv_page_fd;             /* struct tf_kv_page, to read; 0: there is none */
 };
 

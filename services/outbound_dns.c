@@ -9,7 +9,7 @@
 #include <sys/random.h>
 
 #include "base/error.h"
-#include "services/dns_message.h"
+#include "base/dns_message.h"
 #include "services/outbound_internal.h"
 
 #define TRIES 2

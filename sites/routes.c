@@ -88,6 +88,8 @@ void tf_routes_destroy(struct tf_routes **routes)
     free(table->sites);
     free(table->route_index.slots);
     free(table->site_index.slots);
+    free(table->mappings);
+    free(table->mapping_index.slots);
     free(table);
 }
 
@@ -104,7 +106,12 @@ static uint64_t hash_of(const struct tf_routes *routes, const char *site, size_t
     return tf_siphash(routes->seed, name, site_length + 1 + path_length);
 }
 
-static void insert(struct tf_routes_index *index, uint64_t hash, uint32_t entry)
+uint64_t tf_routes_hash(const struct tf_routes *routes, const char *name, size_t length)
+{
+    return tf_siphash(routes->seed, name, length);
+}
+
+void tf_routes_index_insert(struct tf_routes_index *index, uint64_t hash, uint32_t entry)
 {
     uint32_t i = (uint32_t)hash & index->mask;
     while (index->slots[i].entry != 0)
@@ -150,12 +157,13 @@ static uint64_t hash_of_entry(const struct tf_routes *routes, const struct tf_ro
 {
     if (index == &routes->site_index)
         return hash_of(routes, routes->sites[entry].name, strlen(routes->sites[entry].name), NULL, 0);
+    if (index == &routes->mapping_index)
+        return tf_routes_hash(routes, routes->mappings[entry].host, strlen(routes->mappings[entry].host));
     const struct tf_route *const route = &routes->routes[entry];
     return hash_of(routes, route->site, strlen(route->site), route->path, strlen(route->path));
 }
 
-/* Makes an index with room for `capacity` entries out of the `count` there are. */
-static int rebuild(struct tf_routes *routes, struct tf_routes_index *index, uint32_t count, uint32_t capacity)
+int tf_routes_index_rebuild(struct tf_routes *routes, struct tf_routes_index *index, uint32_t count, uint32_t capacity)
 {
     struct tf_routes_slot *const slots = calloc((size_t)capacity * 2, sizeof(*slots));
     if (slots == NULL)
@@ -164,7 +172,7 @@ static int rebuild(struct tf_routes *routes, struct tf_routes_index *index, uint
     index->slots = slots;
     index->mask = capacity * 2 - 1;
     for (uint32_t entry = 0; entry < count; entry++)
-        insert(index, hash_of_entry(routes, index, entry), entry);
+        tf_routes_index_insert(index, hash_of_entry(routes, index, entry), entry);
     return 0;
 }
 
@@ -177,7 +185,7 @@ static int grow_sites(struct tf_routes *routes)
     if (sites == NULL)
         return TF_ERR_SYSTEM;
     routes->sites = sites;
-    if (rebuild(routes, &routes->site_index, routes->site_count, capacity) != 0)
+    if (tf_routes_index_rebuild(routes, &routes->site_index, routes->site_count, capacity) != 0)
         return TF_ERR_SYSTEM;
     routes->site_capacity = capacity;
     return 0;
@@ -196,7 +204,7 @@ static int grow_routes(struct tf_routes *routes)
     if (next == NULL)
         return TF_ERR_SYSTEM;
     routes->next_of_site = next;
-    if (rebuild(routes, &routes->route_index, routes->route_count, capacity) != 0)
+    if (tf_routes_index_rebuild(routes, &routes->route_index, routes->route_count, capacity) != 0)
         return TF_ERR_SYSTEM;
     routes->route_capacity = capacity;
     return 0;
@@ -219,8 +227,8 @@ int tf_routes_add_site(struct tf_routes *routes, const char *site)
     uint32_t const entry = routes->site_count++;
     routes->sites[entry] =
         (struct tf_routes_site){.name = name, .first_route = TF_ROUTES_NONE, .last_route = TF_ROUTES_NONE};
-    insert(&routes->site_index, hash_of(routes, name, length, NULL, 0), entry);
-    return 0;
+    tf_routes_index_insert(&routes->site_index, hash_of(routes, name, length, NULL, 0), entry);
+    return tf_routes_add_alias(routes, name);
 }
 
 int tf_routes_set_access(struct tf_routes *routes, const char *site, const struct tf_access *access)
@@ -316,13 +324,18 @@ int tf_routes_add(struct tf_routes *routes, const struct tf_route *route)
     else
         routes->next_of_site[routes->sites[site].last_route] = entry;
     routes->sites[site].last_route = entry;
-    insert(&routes->route_index, hash_of(routes, added->site, site_length, path, path_length), entry);
+    tf_routes_index_insert(&routes->route_index, hash_of(routes, added->site, site_length, path, path_length), entry);
     return added->is_pattern ? add_pattern(routes, &routes->sites[site], entry) : 0;
 }
 
 uint64_t tf_routes_generation(const struct tf_routes *routes)
 {
     return routes->generation;
+}
+
+uint32_t tf_routes_site_index(const struct tf_routes *routes, const char *site)
+{
+    return find_site(routes, site, strlen(site));
 }
 
 bool tf_routes_has_site(const struct tf_routes *routes, const char *site)

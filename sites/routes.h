@@ -2,14 +2,17 @@
  * The published route table: an immutable text file per generation, written by the builder, read by workers.
  *
  *     terrafirma-routes 1 <generation>
+ *     map <host, or *.host> <site> <path below it, percent-encoded, or />
  *     site <name>
  *     access …                         where the site has rules: sites/access.h
+ *     domains <0, or a host or *.host that may lead to the site>
  *     function <state> <key or -> <build id or -> <path, percent-encoded>
  *     settings <the line of sites/settings.h>            where the function above has any
  *     …
  *     end <sha256 of all lines before>
  *
- * Functions follow their site; paths are relative to the site's folder, "/"-separated, without a leading slash, and end
+ * The operator's mapping comes first. A site with a list of domains has one line for the list itself, then one for each
+ * entry. Functions follow their site; paths are relative to its folder, "/"-separated, without a leading slash, and end
  * in ".wasm". The builder writes gen-<n> below the cache's roots/<id>/, then raises the generation in the shared state;
  * a worker reads, checks the hash, and swaps between two requests. gen files that a worker has not moved past are kept.
  * They hold password hashes, and so are not for everybody to read.
@@ -78,6 +81,28 @@ size_t tf_routes_count(const struct tf_routes *routes);
 const struct tf_route *tf_routes_at(const struct tf_routes *routes, size_t index);
 /* The other way round, of a route of this table. */
 size_t tf_routes_index(const struct tf_routes *routes, const struct tf_route *route);
+
+/* ---- hosts (routes_hosts.c) ---- */
+
+struct tf_routes_mapping {
+    const char *host; /* or "*." and one: all below it */
+    const char *site, *path;
+};
+
+/* The operator's: this host leads to this site (which need not be there), perhaps to a folder in it ("": none). Errors:
+ * USAGE (malformed, or mapped already), LIMIT, SYSTEM. */
+int tf_routes_add_mapping(struct tf_routes *routes, const char *host, const char *site, const char *path);
+/* Of the host itself, else of the nearest "*." above it; NULL: none. Constant time. */
+const struct tf_routes_mapping *tf_routes_mapping_of(const struct tf_routes *routes, const char *host);
+/* A site by its canonical name (sites/class.h), or by its own; NULL: none. The result is the table's. */
+const char *tf_routes_site_of(const struct tf_routes *routes, const char *canonical);
+/* The site has a list of the domains that may lead to it: `pattern` as tf_domain_matches has it, NULL for the list
+ * itself, which comes first. Errors: USAGE, LIMIT, SYSTEM. */
+int tf_routes_add_domain(struct tf_routes *routes, const char *site, const char *pattern);
+enum tf_routes_listed { TF_ROUTES_NO_LIST, TF_ROUTES_LISTED, TF_ROUTES_NOT_LISTED };
+enum tf_routes_listed tf_routes_lists(const struct tf_routes *routes, const char *site, const char *host);
+/* Whether there is any site that only a mapping can reach. */
+bool tf_routes_has_class(const struct tf_routes *routes);
 
 /* gen-<generation> below folder_fd, atomically. */
 int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_error *error);

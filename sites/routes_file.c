@@ -38,6 +38,26 @@ static void append_end(struct tf_buffer *text)
     tf_buffer_printf(text, "end %s\n", hex);
 }
 
+static void append_mappings(struct tf_buffer *text, const struct tf_routes *routes)
+{
+    for (uint32_t i = 0; i < routes->mapping_count; i++) {
+        const struct tf_routes_mapping *const mapping = &routes->mappings[i];
+        if (tf_routes_mapping_is_alias(mapping))
+            continue;
+        tf_buffer_printf(text, "map %s %s ", mapping->host, mapping->site);
+        tf_line_encode(text, mapping->path[0] != '\0' ? mapping->path : "/");
+        tf_buffer_append_byte(text, '\n');
+    }
+}
+
+static void append_domains(struct tf_buffer *text, const struct tf_routes_site *site)
+{
+    if (site->has_list)
+        tf_buffer_append_text(text, "domains 0\n");
+    for (const struct tf_routes_domain *domain = site->first_domain; domain != NULL; domain = domain->next)
+        tf_buffer_printf(text, "domains %s\n", domain->pattern);
+}
+
 int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_error *error)
 {
     if (routes->generation == 0)
@@ -45,11 +65,13 @@ int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_err
     struct tf_buffer text;
     tf_buffer_init(&text, FILE_MOST_BYTES);
     tf_buffer_printf(&text, "terrafirma-routes 1 %" PRIu64 "\n", routes->generation);
+    append_mappings(&text, routes);
     for (uint32_t s = 0; s < routes->site_count; s++) {
         const struct tf_routes_site *const site = &routes->sites[s];
         tf_buffer_printf(&text, "site %s\n", site->name);
         if (site->access != NULL)
             tf_access_write(site->access, &text);
+        append_domains(&text, site);
         for (uint32_t r = site->first_route; r != TF_ROUTES_NONE; r = routes->next_of_site[r]) {
             const struct tf_route *const route = &routes->routes[r];
             tf_buffer_printf(&text, "function %s %s %s ", tf_route_state_name(route->state),
@@ -206,6 +228,24 @@ static int read_access(struct reader *reader, const struct tf_routes *routes, ch
     return reader->access != NULL ? 0 : broken(reader, "malformed rules");
 }
 
+static int read_mapping(struct reader *reader, struct tf_routes *routes, char *rest)
+{
+    const char *const host = tf_line_word(&rest), *const site = host != NULL ? tf_line_word(&rest) : NULL;
+    size_t path_length;
+    if (site == NULL || !tf_line_decode(rest, &path_length))
+        return broken(reader, "a malformed mapping");
+    return added(reader, tf_routes_add_mapping(routes, host, site, strcmp(rest, "/") == 0 ? "" : rest),
+                 "a malformed mapping, or of a host that is mapped already");
+}
+
+static int read_domain(struct reader *reader, struct tf_routes *routes, const char *site, const char *pattern)
+{
+    if (site == NULL)
+        return broken(reader, "a domain before any site");
+    return added(reader, tf_routes_add_domain(routes, site, strcmp(pattern, "0") == 0 ? NULL : pattern),
+                 "not a domain, or a list that is there already");
+}
+
 static int read_line(struct reader *reader, struct tf_routes *routes)
 {
     if (reader->access != NULL && (strncmp(reader->line, "user ", 5) == 0 || strncmp(reader->line, "rule ", 5) == 0 ||
@@ -222,6 +262,10 @@ static int read_line(struct reader *reader, struct tf_routes *routes)
         return read_function(reader, routes, reader->site, rest);
     if (strcmp(word, "access") == 0)
         return read_access(reader, routes, rest);
+    if (strcmp(word, "domains") == 0)
+        return read_domain(reader, routes, reader->site, rest);
+    if (strcmp(word, "map") == 0)
+        return read_mapping(reader, routes, rest);
     if (strcmp(word, "site") != 0)
         return broken(reader, "unknown line");
     result = added(reader, tf_routes_add_site(routes, rest), "not a site, or one that is there already");

@@ -9,6 +9,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "sites/class.h"
+
 #define DNS_NAME_MOST 253
 #define DNS_LABEL_MOST 63
 #define DEFAULT_SITE "_default"
@@ -153,6 +155,8 @@ bool tf_site_name_is_valid(const char *name)
     size_t const length = strlen(name);
     if (length == 0 || length > DNS_NAME_MOST)
         return false;
+    if (tf_class_is_site(name))
+        return true; /* as it is spelled on the disk */
     for (size_t i = 0; i < length; i++) {
         if (name[i] != lower(name[i]))
             return false;

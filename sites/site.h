@@ -12,7 +12,7 @@
  * underscores inside, at most 253 bytes) or IP literal, or when it is reserved: `private`, `public`, `team`, a leading
  * dot or underscore. */
 bool tf_site_from_authority(const char *authority, size_t length, char ret_site[TF_SITE_NAME_BYTES]);
-/* A folder of the root that may serve as a site: what tf_site_from_authority could return, or "_default". */
+/* A site's name: what tf_site_from_authority could return, "_default", or one of a class (sites/class.h). */
 bool tf_site_name_is_valid(const char *name);
 
 #endif

@@ -143,7 +143,7 @@ static void on_folder_event(struct tf_watcher *watcher, struct tf_folder *folder
             watcher->moving = NULL;
     }
     end_move(watcher);
-    if (folder != watcher->root && tf_name_is_function(event->name))
+    if (folder->site != NULL && tf_name_is_function(event->name))
         tf_item_examine(watcher, folder, fd, event->name, false);
     else
         tf_tree_enter(watcher, folder, fd, event->name);
@@ -157,10 +157,11 @@ static void on_name(struct tf_watcher *watcher, int wd, const struct inotify_eve
     bool const is_folder = (event->mask & IN_ISDIR) != 0;
     bool const is_config = tf_name_is_site_config(folder, event->name);
     char function[NAME_MAX + 1];
-    bool const are_settings = !is_folder && folder != watcher->root &&
+    bool const are_settings = !is_folder && folder->site != NULL &&
                               tf_name_function_of_settings(event->name, function);
-    if (!is_folder && !is_config && !are_settings &&
-        (folder == watcher->root || !tf_name_is_function(event->name)))
+    bool const is_list = !is_folder && tf_domains_is_list(folder, event->name);
+    if (!is_folder && !is_config && !is_list && !are_settings &&
+        (folder->site == NULL || !tf_name_is_function(event->name)))
         return;
     if (is_folder && event->mask & IN_ATTRIB && tf_tree_find(watcher, folder, event->name) == NULL)
         return; /* of a folder that is none of ours */
@@ -174,6 +175,8 @@ static void on_name(struct tf_watcher *watcher, int wd, const struct inotify_eve
         on_folder_event(watcher, folder, fd, event);
     else if (are_settings) /* that they are complete says nothing of the function */
         tf_item_examine(watcher, folder, fd, function, false);
+    else if (is_list)
+        tf_domains_read_list(watcher, folder->site, fd);
     else
         tf_item_examine(watcher, folder, fd, event->name, was_closed);
     close(fd);

@@ -209,8 +209,11 @@ struct tf_site_config { /* the site's .kbp_config */
 };
 
 struct tf_site {
-    struct tf_folder *folder; /* its name is the site's */
+    struct tf_folder *folder;
+    struct tf_site *next, **at; /* in the watcher's list */
     struct tf_site_config config;
+    char *name;
+    char *domains; /* patterns of its list of domains, each with a newline behind it; NULL: it has none */
     struct tf_site_queue queues[TF_LANE_COUNT];
     uint64_t functions, folders;
     bool said_functions, said_folders; /* that a limit is reached */
@@ -220,9 +223,9 @@ struct tf_folder {
     struct tf_node node;
     struct tf_link by_watch; /* by wd, while wd >= 0 */
     struct tf_node *nodes;
-    struct tf_site *site; /* NULL: the root */
+    struct tf_site *site; /* NULL: the root, and folders of a class (sites/class.h) */
     int wd;
-    uint32_t depth;     /* root 0, site 1 */
+    uint32_t depth;     /* root 0, site 1, site of a class 2 */
     uint32_t cookie;    /* of a MOVED_FROM that waits for its MOVED_TO */
     bool is_unreadable; /* said so already */
 };
@@ -262,6 +265,15 @@ struct tf_item { /* a function: a *.wasm file below a site */
     struct tf_item_error *error; /* of the newest upload, or NULL */
 };
 
+/* The operator's mapping, as it was last read. */
+struct tf_domain_map {
+    char *text; /* of the file; NULL: there is none, or it was not readable yet */
+    struct tf_identity seen;
+    uint64_t due_ns;
+    bool said_failure;
+    uint32_t complaints; /* of lines */
+};
+
 struct tf_watcher {
     const struct tf_watcher_config *config;
     struct tf_limits limits;
@@ -270,12 +282,14 @@ struct tf_watcher {
     /* The tree. */
     int root_fd; /* -1: the root is gone */
     struct tf_folder *root;
+    struct tf_site *first_site;
     struct tf_table names, watches;
     uint64_t name_seed, scans, sites;
     uint64_t access_due_ns; /* the earliest of the sites' configs; 0: none */
     struct tf_item *settling_first, *settling_last; /* ascending by due_ns */
     struct tf_routes *previous; /* of the run before, during the first scan only */
     bool said_watch_limit, said_sites_full;
+    struct tf_domain_map map;
     /* inotify. */
     int inotify_fd;
     bool rescan_now;
@@ -298,6 +312,8 @@ struct tf_folder *tf_tree_create_root(void);
 /* Frees all nodes without a trace in routes or watches. */
 void tf_tree_destroy(struct tf_watcher *watcher);
 struct tf_node *tf_tree_find(const struct tf_watcher *watcher, const struct tf_folder *folder, const char *name);
+/* The site that a path from the root begins with; NULL: none. */
+struct tf_site *tf_tree_site_of(const struct tf_watcher *watcher, const char *path);
 /* Path from the root ("site/a/b.wasm"), or with from_site from the site ("a/b.wasm"); owned by the caller. */
 char *tf_tree_path(const struct tf_node *node, bool from_site);
 /* Opens a folder of the tree; -1 with errno. */
@@ -350,6 +366,18 @@ void tf_watch_folder(struct tf_watcher *watcher, struct tf_folder *folder, int f
 void tf_unwatch_folder(struct tf_watcher *watcher, struct tf_folder *folder);
 void tf_watches_read(struct tf_watcher *watcher);
 void tf_root_lost(struct tf_watcher *watcher, const char *why);
+
+/* ---- hosts (domains.c) ---- */
+
+/* Whether a file of that name in the folder is its site's list of domains. */
+bool tf_domains_is_list(const struct tf_folder *folder, const char *name);
+/* Reads it anew; `fd` is the site's folder. */
+void tf_domains_read_list(struct tf_watcher *watcher, struct tf_site *site, int fd);
+/* Errors of both: as of tf_routes_add_domain and tf_routes_add_mapping. */
+int tf_domains_publish_list(struct tf_routes *routes, const struct tf_site *site);
+int tf_domains_publish_map(struct tf_watcher *watcher, struct tf_routes *routes);
+/* Looks at the operator's file where that is due, and says when it is due next. */
+void tf_domains_read_map(struct tf_watcher *watcher, uint64_t now_ns);
 
 /* ---- publication (publish.c, status.c) ---- */
 

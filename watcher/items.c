@@ -153,7 +153,7 @@ static void take_over(struct tf_watcher *watcher, struct tf_item *item)
         return;
     char *path = tf_tree_path(&item->node, true);
     const struct tf_route *route =
-        tf_routes_find(watcher->previous, item->node.parent->site->folder->node.name, path, strlen(path));
+        tf_routes_find(watcher->previous, item->node.parent->site->name, path, strlen(path));
     struct tf_cache_entry entry;
     if (route != NULL && route->state == TF_ROUTE_LIVE &&
         tf_cache_get(tf_pool_cache(watcher->pool), route->key, &entry, NULL) == TF_OK) {
@@ -172,7 +172,7 @@ static struct tf_item *create_item(struct tf_watcher *watcher, struct tf_folder 
     if (site->functions >= watcher->limits.site_functions) {
         if (!site->said_functions)
             tf_watcher_log("%s: more functions than site_functions = %llu; the others are not served",
-                           site->folder->node.name, (unsigned long long)watcher->limits.site_functions);
+                           site->name, (unsigned long long)watcher->limits.site_functions);
         site->said_functions = true;
         return NULL;
     }

@@ -74,14 +74,9 @@ void tf_optimise_consider(struct tf_watcher *watcher, struct tf_item *item, cons
 /* The account of the site that a job's path begins with, whatever became of the function. */
 static void charge(struct tf_watcher *watcher, const struct tf_job *job)
 {
-    char *name = tf_copy_text(job->path);
-    name[strcspn(name, "/")] = '\0';
-    const struct tf_node *node = tf_tree_find(watcher, watcher->root, name);
-    free(name);
-    if (node == NULL || !node->is_folder || job->built.cpu_ns == 0)
-        return;
-    struct tf_site *site = ((const struct tf_folder *)node)->site;
-    tf_pool_charge(watcher->pool, &site->queues[TF_LANE_OPTIMISE], job->built.cpu_ns);
+    struct tf_site *const site = tf_tree_site_of(watcher, job->path);
+    if (site != NULL && job->built.cpu_ns > 0)
+        tf_pool_charge(watcher->pool, &site->queues[TF_LANE_OPTIMISE], job->built.cpu_ns);
 }
 
 static void swap_in(struct tf_watcher *watcher, struct tf_item *item, const struct tf_job *job)

@@ -168,7 +168,7 @@ static int add_folder(struct tf_routes *routes, const struct tf_folder *folder)
         if (!item->is_served)
             continue;
         char *path = tf_tree_path(node, true);
-        struct tf_route route = {.site = folder->site->folder->node.name, .path = path, .state = item->state};
+        struct tf_route route = {.site = folder->site->name, .path = path, .state = item->state};
         if (item->state == TF_ROUTE_LIVE)
             memcpy(route.key, item->key, sizeof(route.key));
         memcpy(route.build_id, item->build_id, sizeof(route.build_id));
@@ -179,20 +179,35 @@ static int add_folder(struct tf_routes *routes, const struct tf_folder *folder)
     return result;
 }
 
+static int add_sites(struct tf_routes *routes, const struct tf_folder *folder)
+{
+    int result = TF_OK;
+    for (const struct tf_node *node = folder->nodes; node != NULL && result == TF_OK; node = node->next) {
+        const struct tf_folder *const sub = (const struct tf_folder *)node;
+        if (sub->site == NULL) { /* a class, which holds sites */
+            result = add_sites(routes, sub);
+            continue;
+        }
+        const struct tf_access *const access = tf_site_access(sub->site);
+        result = tf_routes_add_site(routes, sub->site->name);
+        if (result == TF_OK && access != NULL)
+            result = tf_routes_set_access(routes, sub->site->name, access);
+        if (result == TF_OK)
+            result = tf_domains_publish_list(routes, sub->site);
+        if (result == TF_OK)
+            result = add_folder(routes, sub);
+    }
+    return result;
+}
+
 static int write_routes(struct tf_watcher *watcher, uint64_t generation, struct tf_error *error)
 {
     struct tf_routes *routes = tf_routes_create(generation);
     if (routes == NULL)
         return tf_error_set(error, TF_ERR_SYSTEM, "no memory for the routes");
-    int result = TF_OK;
-    for (const struct tf_node *node = watcher->root->nodes; node != NULL && result == TF_OK; node = node->next) {
-        const struct tf_access *const access = tf_site_access(((const struct tf_folder *)node)->site);
-        result = tf_routes_add_site(routes, node->name);
-        if (result == TF_OK && access != NULL)
-            result = tf_routes_set_access(routes, node->name, access);
-        if (result == TF_OK)
-            result = add_folder(routes, (const struct tf_folder *)node);
-    }
+    int result = tf_domains_publish_map(watcher, routes);
+    if (result == TF_OK)
+        result = add_sites(routes, watcher->root);
     result = result == TF_OK ? tf_routes_write(routes, watcher->folder_fd, error)
                              : tf_error_set(error, result, "cannot make the routes");
     tf_routes_destroy(&routes);

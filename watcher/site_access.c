@@ -62,16 +62,16 @@ static void set_state(struct tf_watcher *watcher, struct tf_site *site, enum tf_
     snprintf(config->reason, sizeof(config->reason), "%s", reason);
     watcher->routes_dirty = watcher->status_dirty = true;
     if (state == TF_ACCESS_RULES)
-        tf_watcher_log("%s/" TF_KBP_CONFIG_NAME ": %zu users, %zu paths", site->folder->node.name, rules->user_count,
+        tf_watcher_log("%s/" TF_KBP_CONFIG_NAME ": %zu users, %zu paths", site->name, rules->user_count,
                        rules->rule_count);
     else if (is_news && state != TF_ACCESS_PENDING)
         tf_watcher_log("%s/" TF_KBP_CONFIG_NAME ": %s; the site is closed until that is put right",
-                       site->folder->node.name, tf_printable(reason, text, sizeof(text)));
+                       site->name, tf_printable(reason, text, sizeof(text)));
 }
 
 static void drop(struct tf_watcher *watcher, struct tf_site *site)
 {
-    tf_watcher_log("%s/" TF_KBP_CONFIG_NAME ": gone; everything may be read", site->folder->node.name);
+    tf_watcher_log("%s/" TF_KBP_CONFIG_NAME ": gone; everything may be read", site->name);
     tf_access_destroy(&site->config.rules);
     site->config = (struct tf_site_config){0};
     watcher->routes_dirty = watcher->status_dirty = true;
@@ -156,8 +156,7 @@ void tf_site_access_settle(struct tf_watcher *watcher, uint64_t now_ns)
     if (watcher->access_due_ns == 0 || now_ns < watcher->access_due_ns || watcher->root == NULL)
         return;
     watcher->access_due_ns = 0;
-    for (const struct tf_node *node = watcher->root->nodes; node != NULL; node = node->next) {
-        struct tf_site *const site = ((const struct tf_folder *)node)->site;
+    for (struct tf_site *site = watcher->first_site; site != NULL; site = site->next) {
         if (site->config.due_ns == 0)
             continue;
         if (site->config.due_ns > now_ns) {

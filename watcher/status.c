@@ -53,7 +53,7 @@ static void write_item(struct tf_buffer *json, const struct tf_item *item, bool 
     tf_buffer_append_text(json, *is_first ? "\n" : ",\n");
     *is_first = false;
     tf_buffer_append_text(json, "{\"site\": ");
-    tf_json_string(json, item->node.parent->site->folder->node.name);
+    tf_json_string(json, item->node.parent->site->name);
     member(json, "path", path);
     member(json, "state", tf_route_state_name(item->state));
     member(json, "key", item->key);
@@ -87,16 +87,16 @@ static void write_folder(struct tf_buffer *json, const struct tf_folder *folder,
 }
 
 /* Rules of access, where a site has a file of them. */
-static void write_configs(struct tf_buffer *json, const struct tf_folder *root)
+static void write_configs(struct tf_buffer *json, const struct tf_site *first)
 {
     bool is_first = true;
-    for (const struct tf_node *node = root->nodes; node != NULL; node = node->next) {
-        const struct tf_site_config *const config = &((const struct tf_folder *)node)->site->config;
+    for (const struct tf_site *site = first; site != NULL; site = site->next) {
+        const struct tf_site_config *const config = &site->config;
         if (!config->is_there)
             continue;
         tf_buffer_append_text(json, is_first ? "\n{\"site\": " : ",\n{\"site\": ");
         is_first = false;
-        tf_json_string(json, node->name);
+        tf_json_string(json, site->name);
         member(json, "state", tf_access_state_name(config->state));
         member(json, "error", config->reason);
         tf_buffer_append_byte(json, '}');
@@ -117,7 +117,7 @@ int tf_status_write(struct tf_watcher *watcher, struct tf_error *error)
     tf_buffer_append_text(&json, ", \"functions\": [");
     write_folder(&json, watcher->root, &is_first);
     tf_buffer_append_text(&json, "\n], \"configs\": [");
-    write_configs(&json, watcher->root);
+    write_configs(&json, watcher->first_site);
     tf_buffer_append_text(&json, "\n]}\n");
     int const result =
         json.failed ? tf_error_set(error, TF_ERR_SYSTEM, "no memory for the status")

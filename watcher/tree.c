@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sites/class.h"
 #include "sites/site.h"
 #include "watcher/internal.h"
 
@@ -27,7 +28,7 @@ struct tf_node *tf_tree_find(const struct tf_watcher *watcher, const struct tf_f
 char *tf_tree_path(const struct tf_node *node, bool from_site)
 {
     size_t bytes = 0;
-    uint32_t const top = from_site ? 1 : 0;
+    uint32_t const top = from_site ? node->parent->site->folder->depth : 0;
     for (const struct tf_node *n = node; n->parent != NULL && n->parent->depth >= top; n = &n->parent->node)
         bytes += strlen(n->name) + 1;
     char *path = tf_allocate(bytes + 1);
@@ -98,14 +99,62 @@ static void say_full(struct tf_site *site, const char *limit, uint64_t value)
     if (site->said_folders)
         return;
     site->said_folders = true;
-    tf_watcher_log("%s: more than %s = %llu; what lies beyond is not served", site->folder->node.name, limit,
+    tf_watcher_log("%s: more than %s = %llu; what lies beyond is not served", site->name, limit,
                    (unsigned long long)value);
+}
+
+/* Of a folder that is no site and lies in none. */
+static bool is_class(const struct tf_watcher *watcher, const struct tf_folder *folder)
+{
+    return folder->site == NULL && folder != watcher->root;
+}
+
+static struct tf_site *create_site(struct tf_watcher *watcher, struct tf_folder *folder,
+                                   const struct tf_folder *parent, const char *name)
+{
+    struct tf_site *const site = tf_allocate(sizeof(*site));
+    char full[TF_SITE_NAME_BYTES];
+    bool const has_class = is_class(watcher, parent) && tf_class_site(parent->node.name, name, full);
+    site->folder = folder;
+    site->name = tf_copy_text(has_class ? full : name);
+    site->at = &watcher->first_site;
+    site->next = watcher->first_site;
+    if (site->next != NULL)
+        site->next->at = &site->next;
+    watcher->first_site = site;
+    watcher->sites++;
+    return site;
+}
+
+static void destroy_site(struct tf_watcher *watcher, struct tf_site *site)
+{
+    watcher->sites--;
+    *site->at = site->next;
+    if (site->next != NULL)
+        site->next->at = site->at;
+    tf_site_access_dispose(site);
+    free(site->name);
+    free(site->domains);
+    free(site);
+}
+
+struct tf_site *tf_tree_site_of(const struct tf_watcher *watcher, const char *path)
+{
+    char *const copy = tf_copy_text(path);
+    const struct tf_folder *folder = watcher->root;
+    for (char *rest = copy, *name; folder != NULL && folder->site == NULL && (name = strsep(&rest, "/")) != NULL;) {
+        const struct tf_node *const node = tf_tree_find(watcher, folder, name);
+        folder = node != NULL && node->is_folder ? (const struct tf_folder *)node : NULL;
+    }
+    free(copy);
+    return folder != NULL ? folder->site : NULL;
 }
 
 static struct tf_folder *create_folder(struct tf_watcher *watcher, struct tf_folder *parent, const char *name)
 {
     struct tf_site *site = parent->site;
-    if (site == NULL) {
+    bool const is_class_folder = parent == watcher->root && tf_class_is_folder(name);
+    if (site == NULL && !is_class_folder) {
         if (watcher->sites >= watcher->limits.root_sites) {
             if (!watcher->said_sites_full)
                 tf_watcher_log("more sites than root_sites = %llu; the others are not served",
@@ -113,10 +162,10 @@ static struct tf_folder *create_folder(struct tf_watcher *watcher, struct tf_fol
             watcher->said_sites_full = true;
             return NULL;
         }
-    } else if (parent->depth >= watcher->limits.site_depth) {
+    } else if (site != NULL && parent->depth >= watcher->limits.site_depth) {
         say_full(site, "site_depth", watcher->limits.site_depth);
         return NULL;
-    } else if (site->folders >= watcher->limits.site_folders) {
+    } else if (site != NULL && site->folders >= watcher->limits.site_folders) {
         say_full(site, "site_folders", watcher->limits.site_folders);
         return NULL;
     }
@@ -124,13 +173,12 @@ static struct tf_folder *create_folder(struct tf_watcher *watcher, struct tf_fol
     folder->node.is_folder = true;
     folder->wd = -1;
     folder->depth = parent->depth + 1;
-    if (site == NULL) {
-        site = tf_allocate(sizeof(*site));
-        site->folder = folder;
-        watcher->sites++;
+    if (site == NULL && !is_class_folder) {
+        site = create_site(watcher, folder, parent, name);
     }
     folder->site = site;
-    site->folders++;
+    if (site != NULL)
+        site->folders++;
     tf_tree_attach(watcher, &folder->node, parent, name);
     return folder;
 }
@@ -152,9 +200,7 @@ void tf_tree_remove(struct tf_watcher *watcher, struct tf_node *node)
     if (folder->site != NULL) {
         folder->site->folders--;
         if (folder->site->folder == folder) {
-            watcher->sites--;
-            tf_site_access_dispose(folder->site);
-            free(folder->site);
+            destroy_site(watcher, folder->site);
         }
     }
     free(node->name);
@@ -172,7 +218,10 @@ void tf_tree_destroy(struct tf_watcher *watcher)
 
 static bool may_enter(const struct tf_watcher *watcher, const struct tf_folder *folder, const char *name)
 {
-    return folder == watcher->root ? tf_site_name_is_valid(name) : !tf_name_is_temporary(name);
+    char site[TF_SITE_NAME_BYTES];
+    if (folder == watcher->root)
+        return tf_class_is_folder(name) || (!tf_class_is_site(name) && tf_site_name_is_valid(name));
+    return !tf_name_is_temporary(name) && (folder->site != NULL || tf_class_site(folder->node.name, name, site));
 }
 
 void tf_tree_enter(struct tf_watcher *watcher, struct tf_folder *folder, int fd, const char *name)
@@ -205,7 +254,7 @@ void tf_tree_enter(struct tf_watcher *watcher, struct tf_folder *folder, int fd,
 
 static void look_at(struct tf_watcher *watcher, struct tf_folder *folder, int fd, const struct dirent *entry)
 {
-    if (folder != watcher->root && tf_name_is_function(entry->d_name)) {
+    if (folder->site != NULL && tf_name_is_function(entry->d_name)) {
         tf_item_examine(watcher, folder, fd, entry->d_name, false);
         return;
     }
@@ -222,8 +271,10 @@ void tf_tree_scan(struct tf_watcher *watcher, struct tf_folder *folder, int fd)
 {
     /* The watch comes first: what appears during the scan is seen by it or told by an event, perhaps both. */
     tf_watch_folder(watcher, folder, fd);
-    if (folder->site != NULL && folder->site->folder == folder)
+    if (folder->site != NULL && folder->site->folder == folder) {
         tf_site_access_examine(watcher, folder->site, fd, false);
+        tf_domains_read_list(watcher, folder->site, fd);
+    }
     int const list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
     if (list == NULL) {
@@ -297,9 +348,12 @@ static void settle_in(struct tf_watcher *watcher, struct tf_folder *folder, stru
 
 bool tf_tree_move(struct tf_watcher *watcher, struct tf_folder *moved, struct tf_folder *to, const char *name)
 {
-    /* A folder that becomes a site, or ceases to be one, is rare enough to be scanned anew. */
-    bool const is_site = moved->site->folder == moved;
-    if (is_site != (to == watcher->root) || !may_enter(watcher, to, name) || tf_name_is_function(name))
+    /* A folder that becomes a site, ceases to be one, or is one of a class, is rare enough to be scanned anew. */
+    bool const is_site = moved->site != NULL && moved->site->folder == moved;
+    if (moved->site == NULL || is_site != (to == watcher->root) || (is_site && moved->depth != 1) ||
+        (to == watcher->root && tf_class_is_folder(name)) || !may_enter(watcher, to, name) || tf_name_is_function(name))
+        return false;
+    if (to->site == NULL && to != watcher->root)
         return false;
     uint64_t functions = 0, folders = 0;
     uint32_t height = 0;
@@ -317,6 +371,10 @@ bool tf_tree_move(struct tf_watcher *watcher, struct tf_folder *moved, struct tf
         tf_tree_remove(watcher, old);
     tf_tree_detach(watcher, &moved->node);
     tf_tree_attach(watcher, &moved->node, to, name);
+    if (is_site) {
+        free(site->name);
+        site->name = tf_copy_text(name);
+    }
     from->functions -= functions;
     from->folders -= folders;
     site->functions += functions;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +87,7 @@ static void close_watcher(struct tf_watcher *watcher)
     tf_pool_destroy(&watcher->pool, STOP_WAIT_MS);
     tf_tree_destroy(watcher);
     tf_publish_close(watcher);
+    free(watcher->map.text);
     if (watcher->inotify_fd >= 0)
         close(watcher->inotify_fd);
     if (watcher->root_fd >= 0)
@@ -126,7 +128,8 @@ static uint64_t turn(struct tf_watcher *watcher)
     bool const is_gone = watcher->root_fd < 0;
     if (is_gone ? now_ns >= watcher->root_retry_ns : watcher->rescan_now || now_ns >= watcher->rescan_due_ns)
         rescan(watcher, now_ns);
-    uint64_t due_ns = tf_publish(watcher, tf_clock_ns());
+    tf_domains_read_map(watcher, now_ns);
+    uint64_t due_ns = earlier(tf_publish(watcher, tf_clock_ns()), watcher->map.due_ns);
     if (watcher->access_due_ns != 0)
         due_ns = earlier(due_ns, watcher->access_due_ns);
     if (watcher->settling_first != NULL)
@@ -164,6 +167,7 @@ int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *erro
     signal(SIGIO, SIG_IGN);
     int const result = open_watcher(&watcher, error);
     if (result == TF_OK) {
+        tf_domains_read_map(&watcher, tf_clock_ns());
         rescan(&watcher, tf_clock_ns());
         tf_routes_destroy(&watcher.previous);
         watcher.routes_dirty = true; /* workers wait for a first generation, be it empty */

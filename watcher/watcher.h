@@ -60,6 +60,9 @@ struct tf_watcher_config {
     uint32_t jobs;             /* builds at once, and one for a site that has none; 0: one per core */
     uint32_t settle_ms;        /* built when closed after writing, or unchanged this long; 0: 200 */
     uint32_t rescan_s;         /* full rescan; 0: 60 */
+    const char *const *mappings; /* the operator's: "HOST FOLDER" (sites/domain.h) … */
+    size_t mapping_count;
+    const char *map_file;      /* … and a file of such lines, looked at every two seconds; NULL: none */
     int state_fd;              /* memfd of struct tf_shared_state, or -1 */
     int acks_fd;               /* memfd of struct tf_shared_acks, or -1 */
     const int *wake_fds;       /* an eventfd a worker: written after each publication; not owned */

@@ -54,6 +54,8 @@
     X(config_rules,              1000, 0,        100000,  "entries",  "paths in a .kbp_config")                    \
     X(config_bcrypt_cost,          12, 4,            20,  "powers of 2", "bcrypt cost of a password in a .kbp_config") \
     X(settings_bytes,           16384, 64,      262144,   "bytes",    "settings file of one function")            \
+    X(site_domains,              1000, 0,        100000,  "entries",  "entries of a site's list of domains")      \
+    X(root_mappings,           100000, 0,       1000000,  "entries",  "hosts that the operator maps")             \
     /* a request */                                                                                               \
     X(memory_pages,              2048, 1,         65536,  "pages of 64 KiB", "linear memory of one instance")     \
     X(guest_stack_bytes,       524288, 131072,  8388608,  "bytes",    "native stack of one guest")                \
@@ -98,6 +100,19 @@
     X(listing_entries,           1000, 1,        100000,  "entries",  "files in one listing of a folder")         \
     X(compressed_bytes,       1048576, 0,      16777216,  "bytes",    "file that is compressed as it is asked for") \
     X(compressed_cache_bytes, 67108864, 0, 1099511627776, "bytes",    "compressed files that one worker remembers") \
+    /* domains that lead to a folder by their DNS records (docs/sites.md) */                                       \
+    X(domains,                  16384, 8,       1000000,  "entries",  "domains that are known to lead to a folder") \
+    X(domains_absent,            4096, 8,       1000000,  "entries",  "domains that are known to lead nowhere")   \
+    X(domain_ttl_least_s,          10, 1,         86400,  "seconds",  "what a domain's records count at least")   \
+    X(domain_ttl_most_s,         3600, 1,        604800,  "seconds",  "what they count at most")                  \
+    X(domain_absent_s,             30, 1,          3600,  "seconds",  "what it counts at most that there are none") \
+    X(domain_stale_s,           86400, 0,       2592000,  "seconds",  "what they count beyond that, while they cannot be looked up") \
+    X(domain_retry_s,               5, 1,          3600,  "seconds",  "before a look-up that failed is tried again") \
+    X(domain_lookups,             256, 4,          4096,  "entries",  "domains that are looked up at once")       \
+    X(domain_queries_s,           200, 1,        100000,  "per second", "look-ups of unknown domains, and as many of known ones") \
+    X(domain_lookup_ms,          3000, 50,        60000,  "ms",       "one look-up, all its tries included")      \
+    X(domain_wait_ms,            4000, 0,         60000,  "ms",       "request that waits for a look-up")         \
+    X(domain_waiters,             512, 0,        100000,  "entries",  "requests of one worker that wait for one") \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
     X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "linear memories in one worker, running or warm") \

@@ -25,7 +25,8 @@
 /* X(ID, "name: of its process, and as `terrafirma _service NAME`") */
 #define TF_SERVICE_ROWS(X)     \
     X(OUTBOUND, "outbound")    /* HTTP requests and DNS queries (terrafirma/outbound.h) */ \
-    X(KV, "kv")                /* the key-value store (terrafirma/kv.h) */
+    X(KV, "kv")                /* the key-value store (terrafirma/kv.h) */ \
+    X(DOMAINS, "domains")      /* which folder a domain means (sites/domain_service.h): asked by workers, not guests */
 
 enum tf_service {
 #define X(id, name) TF_SERVICE_##id,

@@ -1,7 +1,7 @@
 /* Where functions may connect to: addresses, rules, URLs; and what a DNS message is. */
 #include <arpa/inet.h>
 
-#include "services/dns_message.h"
+#include "base/dns_message.h"
 #include "services/egress.h"
 #include "services/outbound_url.h"
 #include "tests/check.h"

@@ -1,4 +1,4 @@
-#include "services/dns_message.h"
+#include "base/dns_message.h"
 
 #include <string.h>
 
@@ -13,14 +13,14 @@
 #define TYPE_TRANSFER_FIRST 251u
 #define TYPE_TRANSFER_LAST 254u
 
-static uint16_t u16_at(const uint8_t *bytes)
+uint16_t tf_dns_u16(const uint8_t *bytes)
 {
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
 uint16_t tf_dns_id(const uint8_t *bytes)
 {
-    return u16_at(bytes);
+    return tf_dns_u16(bytes);
 }
 
 void tf_dns_set_id(uint8_t *bytes, uint16_t id)
@@ -29,11 +29,8 @@ void tf_dns_set_id(uint8_t *bytes, uint16_t id)
     bytes[1] = (uint8_t)id;
 }
 
-/*
- * Behind the name at `at`, or 0: no name. Pointers lead strictly backwards, each before the last, so that every walk
- * ends; where they are not wanted they are no name. `text` may be NULL.
- */
-static size_t skip_name(const uint8_t *bytes, size_t length, size_t at, bool may_point, char *text)
+/* Pointers lead strictly backwards, each before the last, so that every walk ends. */
+size_t tf_dns_skip_name(const uint8_t *bytes, size_t length, size_t at, bool may_point, char *text)
 {
     size_t behind = 0, lowest = at, total = 0, used = 0;
     for (;;) {
@@ -43,7 +40,7 @@ static size_t skip_name(const uint8_t *bytes, size_t length, size_t at, bool may
         if ((size & 0xc0) == 0xc0) {
             if (!may_point || at + 2 > length)
                 return 0;
-            size_t const target = u16_at(bytes + at) & 0x3fffu;
+            size_t const target = tf_dns_u16(bytes + at) & 0x3fffu;
             behind = behind == 0 ? at + 2 : behind;
             if (target < HEAD_BYTES || target >= lowest)
                 return 0;
@@ -71,21 +68,22 @@ static size_t skip_name(const uint8_t *bytes, size_t length, size_t at, bool may
 
 bool tf_dns_is_query(const uint8_t *bytes, size_t length, struct tf_dns_question *ret_question)
 {
-    if (length < HEAD_BYTES || (u16_at(bytes + 2) & (FLAG_RESPONSE | FLAGS_OPCODE)) != 0)
+    if (length < HEAD_BYTES || (tf_dns_u16(bytes + 2) & (FLAG_RESPONSE | FLAGS_OPCODE)) != 0)
         return false;
-    if (u16_at(bytes + 4) != 1 || u16_at(bytes + 6) != 0 || u16_at(bytes + 8) != 0 || u16_at(bytes + 10) > 1)
+    if (tf_dns_u16(bytes + 4) != 1 || tf_dns_u16(bytes + 6) != 0 || tf_dns_u16(bytes + 8) != 0 ||
+        tf_dns_u16(bytes + 10) > 1)
         return false;
-    size_t at = skip_name(bytes, length, HEAD_BYTES, false, ret_question->name);
-    if (at == 0 || at + 4 > length || u16_at(bytes + at + 2) != CLASS_IN)
+    size_t at = tf_dns_skip_name(bytes, length, HEAD_BYTES, false, ret_question->name);
+    if (at == 0 || at + 4 > length || tf_dns_u16(bytes + at + 2) != CLASS_IN)
         return false;
-    ret_question->type = u16_at(bytes + at);
+    ret_question->type = tf_dns_u16(bytes + at);
     if (ret_question->type >= TYPE_TRANSFER_FIRST && ret_question->type <= TYPE_TRANSFER_LAST)
         return false;
     at += 4;
-    if (u16_at(bytes + 10) == 1) { /* root, OPT, size, flags, data */
-        if (at + 11 > length || bytes[at] != 0 || u16_at(bytes + at + 1) != TYPE_OPT)
+    if (tf_dns_u16(bytes + 10) == 1) { /* root, OPT, size, flags, data */
+        if (at + 11 > length || bytes[at] != 0 || tf_dns_u16(bytes + at + 1) != TYPE_OPT)
             return false;
-        at += 11u + u16_at(bytes + at + 9);
+        at += 11u + tf_dns_u16(bytes + at + 9);
     }
     return at == length;
 }
@@ -94,19 +92,19 @@ bool tf_dns_is_response(const uint8_t *bytes, size_t length, const uint8_t *quer
 {
     struct tf_dns_question asked, told;
     if (!tf_dns_is_query(query, query_length, &asked) || length < HEAD_BYTES ||
-        (u16_at(bytes + 2) & FLAG_RESPONSE) == 0 || (u16_at(bytes + 2) & FLAGS_OPCODE) != 0 || u16_at(bytes + 4) != 1)
+        (tf_dns_u16(bytes + 2) & (FLAG_RESPONSE | FLAGS_OPCODE)) != FLAG_RESPONSE || tf_dns_u16(bytes + 4) != 1)
         return false;
-    size_t at = skip_name(bytes, length, HEAD_BYTES, false, told.name);
-    if (at == 0 || at + 4 > length || u16_at(bytes + at) != asked.type || u16_at(bytes + at + 2) != CLASS_IN ||
+    size_t at = tf_dns_skip_name(bytes, length, HEAD_BYTES, false, told.name);
+    if (at == 0 || at + 4 > length || tf_dns_u16(bytes + at) != asked.type || tf_dns_u16(bytes + at + 2) != CLASS_IN ||
         strcmp(asked.name, told.name) != 0)
         return false;
     at += 4;
-    uint32_t const records = (uint32_t)u16_at(bytes + 6) + u16_at(bytes + 8) + u16_at(bytes + 10);
+    uint32_t const records = (uint32_t)tf_dns_u16(bytes + 6) + tf_dns_u16(bytes + 8) + tf_dns_u16(bytes + 10);
     for (uint32_t i = 0; i < records; i++) {
-        at = skip_name(bytes, length, at, true, NULL);
-        if (at == 0 || at + 10 > length || at + 10u + u16_at(bytes + at + 8) > length)
+        at = tf_dns_skip_name(bytes, length, at, true, NULL);
+        if (at == 0 || at + 10 > length || at + 10u + tf_dns_u16(bytes + at + 8) > length)
             return false;
-        at += 10u + u16_at(bytes + at + 8);
+        at += 10u + tf_dns_u16(bytes + at + 8);
     }
     return at == length;
 }

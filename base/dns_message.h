@@ -1,9 +1,9 @@
 /*
- * DNS messages as bytes (RFC 1035): whether a query is one that a function may ask, and whether what came back is well
- * formed and answers it. Pure; any thread.
+ * DNS messages as bytes (RFC 1035): whether a query is one that a function may ask, whether what came back is well
+ * formed and answers it, and the walk over its names and records. Pure; any thread.
  */
-#ifndef TF_SERVICES_DNS_MESSAGE_H
-#define TF_SERVICES_DNS_MESSAGE_H
+#ifndef TF_BASE_DNS_MESSAGE_H
+#define TF_BASE_DNS_MESSAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +21,10 @@ struct tf_dns_question {
 bool tf_dns_is_query(const uint8_t *bytes, size_t length, struct tf_dns_question *ret_question);
 /* Whole records within the bytes, and the query's question (whose id does not count). */
 bool tf_dns_is_response(const uint8_t *bytes, size_t length, const uint8_t *query, size_t query_length);
+/* Behind the name at `at`, or 0: no name. Where `may_point` is false a compressed name is none. `text` may be NULL. */
+size_t tf_dns_skip_name(const uint8_t *bytes, size_t length, size_t at, bool may_point, char *text);
+/* Two bytes, the higher one first. */
+uint16_t tf_dns_u16(const uint8_t *bytes);
 /* The message's id. */
 uint16_t tf_dns_id(const uint8_t *bytes);
 void tf_dns_set_id(uint8_t *bytes, uint16_t id);
