@@ -234,6 +234,7 @@ static int work(const struct child *child, struct tf_error *error)
     worker.call_wake_fd = child->call_wake_count > 0 ? child->call_wake_fds[0] : 0;
     worker.kv_page_fd = child->kv_page_fd;
     worker.domains = tf_config_domains(&child->config, child->domain_table_fd);
+    worker.has_site_files = child->config.no_site_files == 0;
     memcpy(worker.services, child->services, sizeof(worker.services));
     struct tf_secrets *secrets = NULL;
     int result = child->secrets_fd >= 0 ? tf_secrets_receive(child->secrets_fd, &secrets, error) : TF_OK;

@@ -319,7 +319,11 @@ static int run_key(struct run *run, struct tf_cache *cache, const char *key, str
     struct tf_runtime *runtime = NULL;
     struct tf_runtime_config config = {
         .limits = run->config.limits, .log = on_log, .log_context = run, .slice_us = (uint32_t)run->config.slice_us};
-    struct tf_services const services = {run, refuse_call, no_answer, release_nothing, note_time};
+    struct tf_services const services = {.context = run,
+                                          .submit = refuse_call,
+                                          .look = no_answer,
+                                          .release = release_nothing,
+                                          .arm = note_time};
     config.services = &services;
     config.limits.slots = 1;
     int result = tf_module_load(cache, key, &module, error);

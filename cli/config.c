@@ -80,6 +80,8 @@ static struct tf_key keys[] = {
      .what = "ADDRESS or ADDRESS:PORT to ask for names, at most 8"},
     IN(outbound, ca_file, TF_KEY_TEXT, 0, 0, 0, "", "the system's", "certificates of authorities that are trusted"),
     SUB("functions", secrets, TF_KEY_TEXT, 0, 0, 0, "", "none", "file of secrets that functions may ask for by name; see below"),
+    {.section = "functions", .name = "site_files", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, no_site_files),
+     .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether functions may read their site's files, where their settings say so"},
     {.section = "kv", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, kv_folder),
      .initial_text = "see below", .what = "where functions' keys and values are kept"},
     {.section = "trust", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, trust_folder),

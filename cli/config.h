@@ -72,6 +72,7 @@ struct tf_config {
     struct tf_config_outbound outbound;
     char *secrets;   /* file; NULL: none */
     struct tf_config_domains domains;
+    uint64_t no_site_files; /* 1: functions read no files of their site, whatever their settings say */
     char *kv_folder; /* NULL: in the cache (cli/places.h) */
     char *trust_folder; /* NULL: in the cache (cache/trust.h) */
     char *listen[TF_CONFIG_LISTEN_MAX];

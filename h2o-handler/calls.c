@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "h2o-handler/request.h"
+#include "h2o-handler/site_files.h"
 #include "h2o-handler/state.h"
 
 /* Twice the most that limits.calls allows, so that a free place is near. */
@@ -19,7 +20,7 @@ struct tf_call {
     struct tf_call *next, **at; /* of the exchange's */
     struct tf_exchange *exchange;
     uint64_t ticket;
-    enum tf_service service;
+    enum tf_service service; /* TF_SERVICE_COUNT: none, the worker itself */
     enum tf_service_status status;
     uint64_t outgoing;  /* bytes of the message that wait in this process */
     uint8_t *bytes;     /* of the answer, perhaps not all there yet */
@@ -213,8 +214,8 @@ static void remove_call(struct tf_call *call)
 {
     struct tf_exchange *const exchange = call->exchange;
     struct tf_calls *const calls = &exchange->worker->calls;
-    struct tf_line *const line = &calls->lines[call->service];
-    if (call->status == TF_SERVICE_PENDING && line->is_open) {
+    struct tf_line *const line = call->service < TF_SERVICE_COUNT ? &calls->lines[call->service] : NULL;
+    if (line != NULL && call->status == TF_SERVICE_PENDING && line->is_open) {
         tf_link_cancel(&line->link, call->ticket); /* which calls on_sent for what was still waiting */
         line->is_due = calls->is_due = true;
     }
@@ -298,6 +299,32 @@ static uint64_t submit(void *context, struct tf_guest *guest, enum tf_service se
     return call->ticket;
 }
 
+uint64_t tf_calls_begin(struct tf_exchange *exchange)
+{
+    const struct tf_calls *const calls = &exchange->worker->calls;
+    const struct tf_limits *const limits = &exchange->worker->config->limits;
+    bool const has_room = exchange->call_count < tf_exchange_limits(exchange)->request_calls &&
+                          calls->count < limits->calls && exchange->account->calls < limits->site_calls;
+    struct tf_call *const call = has_room ? add_call(exchange, TF_SERVICE_COUNT, 0) : NULL;
+    return call != NULL ? call->ticket : 0;
+}
+
+void tf_calls_finish(struct tf_worker *worker, uint64_t ticket, enum tf_service_status status, uint8_t *bytes,
+                     size_t length)
+{
+    struct tf_call *const call = call_of(&worker->calls, ticket);
+    bool const is_wanted = call != NULL && status == TF_SERVICE_OK && fits(call->exchange, length);
+    if (is_wanted) {
+        call->bytes = bytes;
+        call->length = (uint32_t)length;
+        charge(call->exchange, length);
+    } else {
+        free(bytes);
+    }
+    if (call != NULL)
+        end_call(call, status == TF_SERVICE_OK && !is_wanted ? TF_SERVICE_GONE : status);
+}
+
 static struct tf_call *own_call(void *context, const struct tf_guest *guest, uint64_t ticket)
 {
     struct tf_worker *const worker = context;
@@ -373,7 +400,8 @@ int tf_calls_init(struct tf_worker *worker, struct tf_error *error)
 {
     struct tf_calls *const calls = &worker->calls;
     calls->table = (struct tf_services){
-        .context = worker, .submit = submit, .look = look, .release = release, .arm = arm};
+        .context = worker, .submit = submit, .look = look, .release = release, .fetch = tf_site_files_fetch,
+        .arm = arm};
     calls->calls = calloc(PLACES, sizeof(struct tf_call *));
     if (calls->calls == NULL)
         return tf_error_system(error, "no memory for calls of services");

@@ -58,6 +58,11 @@ int tf_calls_watch(struct tf_worker *worker, struct tf_error *error);
 void tf_calls_dispose(struct tf_worker *worker);
 /* The end of a turn: sends what guests submitted. */
 void tf_calls_turn(struct tf_worker *worker);
+/* A call that the worker answers itself: counted like others. 0: a limit is reached. */
+uint64_t tf_calls_begin(struct tf_exchange *exchange);
+/* Its answer; the bytes (malloc) become the call's, or are freed where nobody wants them any more. */
+void tf_calls_finish(struct tf_worker *worker, uint64_t ticket, enum tf_service_status status, uint8_t *bytes,
+                     size_t length);
 /* Lets go of all calls of an exchange. */
 void tf_calls_abandon(struct tf_exchange *exchange);
 

@@ -112,6 +112,9 @@ static struct tf_served *make(struct tf_worker *worker, const struct tf_route *r
     if (served->limits.scratch_bytes >= TF_HOST_PAGE_BYTES)
         served->folders[served->program.folder_count++] =
             (struct tf_program_folder){.name = "/tmp", .is_writable = true};
+    if (served->settings->has_files && worker->config->has_site_files)
+        served->folders[served->program.folder_count++] =
+            (struct tf_program_folder){.name = "/site", .is_site = true};
     served->program.folders = served->folders;
     const struct tf_settings_texts *const methods = &served->settings->lists[TF_SETTINGS_METHODS];
     served->allow = methods->count > 0 ? joined(methods, ", ", "") : NULL;

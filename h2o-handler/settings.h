@@ -26,7 +26,7 @@ struct tf_served {
     struct tf_limits limits;
     struct tf_text hosts; /* of tf_request */
     struct tf_program program;
-    struct tf_program_folder folders[1];
+    struct tf_program_folder folders[2];
     struct tf_text *environment; /* owned, each text too */
     char *allow;                 /* of a 405; NULL: all methods */
 };

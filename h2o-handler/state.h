@@ -57,6 +57,7 @@ struct tf_worker {
     struct tf_static_files static_files;
     struct tf_packed packed;
     struct tf_gate gate;
+    uint32_t site_fetches; /* of site_files.c, under way */
     h2o_timeout_t wall_timeout; /* limits.wall_ms: how long anything may wait here before it runs */
     h2o_socket_t *stop;
     bool stop_requested;

@@ -47,6 +47,7 @@ struct tf_worker_config {
     int quarantine_fd;
     int call_wake_fd;           /* eventfd by which services wake this worker; 0: no services */
     struct tf_worker_service services[TF_SERVICE_COUNT];
+    bool has_site_files;        /* functions may read their site's files, where their settings say so */
     const struct tf_secrets *secrets; /* the operator's, by site; NULL: none. The caller's */
     struct tf_worker_domains domains;
     int kv_page_fd;             /* struct tf_kv_page, to read; 0: there is none */

@@ -90,6 +90,8 @@ void tf_guest_park(struct tf_guest *guest);
 /* Begins a call. 0: there is no such service here, or a limit is reached. */
 uint64_t tf_guest_submit(struct tf_guest *guest, enum tf_service service, uint32_t kind,
                          const struct tf_service_part *parts, size_t part_count);
+/* Begins to read a file, or folder, of the guest's site. 0: as above. */
+uint64_t tf_guest_fetch(struct tf_guest *guest, enum tf_site_kind kind, const char *path, size_t path_length);
 /* What has become of a call; its bytes stay until tf_guest_release or the end of the request. */
 struct tf_service_answer tf_guest_answer(struct tf_guest *guest, uint64_t ticket);
 /* Ends a call, in whatever state it is. */

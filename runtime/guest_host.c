@@ -186,6 +186,14 @@ uint64_t tf_guest_submit(struct tf_guest *guest, enum tf_service service, uint32
     return services->submit(services->context, guest, service, kind, parts, part_count);
 }
 
+uint64_t tf_guest_fetch(struct tf_guest *guest, enum tf_site_kind kind, const char *path, size_t path_length)
+{
+    const struct tf_services *const services = services_of(guest);
+    if (services == NULL || services->fetch == NULL)
+        return 0;
+    return services->fetch(services->context, guest, kind, path, path_length);
+}
+
 struct tf_service_answer tf_guest_answer(struct tf_guest *guest, uint64_t ticket)
 {
     const struct tf_services *const services = services_of(guest);

@@ -53,6 +53,7 @@ struct tf_program_file {
 struct tf_program_folder {
     const char *name;
     bool is_writable;
+    bool is_site; /* the files of the guest's site (terrafirma/services.h), read when they are wanted; never writable */
     const struct tf_program_file *files;
     size_t file_count;
 };

@@ -65,6 +65,19 @@ struct tf_service_answer {
     size_t length;
 };
 
+/* Files of the guest's own site, for programs that may read them. They are asked for and answered like calls of
+ * services, by a thread of the worker's: OK, BAD (there is no such thing), GONE. A path is relative to the site's
+ * folder. */
+enum tf_site_kind {
+    TF_SITE_FOLDER, /* answered by entries, one behind the other: struct tf_site_entry, the name */
+    TF_SITE_FILE,   /* by its bytes */
+};
+
+struct tf_site_entry {
+    uint64_t bytes, modified_ns;
+    uint32_t is_folder, name_length;
+};
+
 /* Called on the runtime's thread, between guest instructions. */
 struct tf_services {
     void *context;
@@ -72,6 +85,9 @@ struct tf_services {
                        const struct tf_service_part *parts, size_t part_count);
     struct tf_service_answer (*look)(void *context, struct tf_guest *guest, uint64_t ticket);
     void (*release)(void *context, struct tf_guest *guest, uint64_t ticket);
+    /* NULL: there are none. */
+    uint64_t (*fetch)(void *context, struct tf_guest *guest, enum tf_site_kind kind, const char *path,
+                      size_t path_length);
     /* The guest parks right after this. It is woken when any of its calls is over, or at that time (CLOCK_MONOTONIC;
      * UINT64_MAX: no time), or earlier. */
     void (*arm)(void *context, struct tf_guest *guest, uint64_t until_ns);

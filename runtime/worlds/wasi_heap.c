@@ -17,7 +17,8 @@ void *tf_wasi_take(struct tf_wasi *wasi, size_t bytes)
 {
     uint64_t const limit = tf_guest_limits(wasi->guest)->scratch_bytes;
     size_t const whole = sizeof(struct tf_wasi_block) + bytes;
-    if (whole < bytes || whole > limit - wasi->heap_bytes)
+    /* What a start function holds by now may be more: it ran under the server's own limit. */
+    if (whole < bytes || wasi->heap_bytes > limit || whole > limit - wasi->heap_bytes)
         return NULL;
     struct tf_wasi_block *const block = malloc(whole);
     if (block == NULL)

@@ -66,6 +66,8 @@ static uint32_t open_place(struct tf_wasi *wasi, const struct opening *opening, 
     uint32_t result = place->node != NULL ? judge_node(opening, place->node) : TF_WASI_OK;
     if (result == TF_WASI_OK && !tf_guest_reaches(wasi->guest, fd_out, sizeof(uint32_t)))
         result = TF_WASI_FAULT;
+    if (result == TF_WASI_OK && place->node != NULL && place->node->type == TF_WASI_TYPE_REGULAR)
+        result = tf_wasi_site_read(wasi, place->node);
     if (result == TF_WASI_OK)
         result = tf_wasi_new_descriptor(wasi, &fd);
     if (result == TF_WASI_OK && place->node == NULL)

@@ -185,6 +185,9 @@ uint32_t tf_wasi_fd_readdir(void *header, uint32_t fd, uint32_t bytes_out, uint3
     if (!tf_guest_reaches(wasi->guest, bytes_out, room) ||
         !tf_guest_reaches(wasi->guest, length_out, sizeof(uint32_t)))
         return TF_WASI_FAULT;
+    result = tf_wasi_site_read(wasi, open->node);
+    if (result != TF_WASI_OK)
+        return result;
     struct listing listing = {.wasi = wasi, .at = bytes_out, .room = room};
     const struct tf_wasi_node *const folder = open->node;
     /* A folder that was removed while it is open has no parent any more. */

@@ -56,7 +56,7 @@ void tf_wasi_output(struct tf_wasi *wasi, const uint8_t *bytes, uint32_t length)
     }
     const struct tf_limits *const limits = tf_guest_limits(guest);
     uint64_t const most = limits->response_body_bytes + limits->response_header_bytes;
-    if (length > most - wasi->output_length)
+    if (wasi->output_length > most || length > most - wasi->output_length)
         tf_guest_trap(guest, TF_TRAP_OUTPUT_LIMIT, "the program's output is over the limits of a response");
     size_t const wanted = wasi->output_length + length;
     if (wanted > wasi->output_capacity) {

@@ -48,6 +48,7 @@ void tf_wasi_drop_node(struct tf_wasi *wasi, struct tf_wasi_node *node)
 void tf_wasi_node_closed(struct tf_wasi *wasi, struct tf_wasi_node *node)
 {
     node->opens--;
+    tf_wasi_site_forget(wasi, node);
     tf_wasi_drop_node(wasi, node);
 }
 
@@ -163,7 +164,7 @@ static bool add_file(struct tf_wasi *wasi, struct tf_wasi_node *folder, const st
                                     [TF_PROGRAM_FOLDER] = TF_WASI_TYPE_DIRECTORY,
                                     [TF_PROGRAM_LINK] = TF_WASI_TYPE_SYMLINK};
     struct tf_wasi_place place;
-    if (tf_wasi_follow_text(folder, file->path, false, &place) != TF_WASI_OK || place.folder == NULL ||
+    if (tf_wasi_follow_text(wasi, folder, file->path, false, &place) != TF_WASI_OK || place.folder == NULL ||
         place.node != NULL)
         return true; /* a name that no path can say, or a second one */
     struct tf_wasi_node *const node = tf_wasi_make_node(wasi, types[file->kind]);
@@ -186,6 +187,10 @@ bool tf_wasi_open_folders(struct tf_wasi *wasi, const struct tf_program *program
             return false;
         root->links = 1; /* it has no name that could go */
         root->opens = 1;
+        if (given->is_site) {
+            root->site_path = "";
+            root->is_unread = true;
+        }
         for (size_t k = 0; k < given->file_count; k++) {
             if (!add_file(wasi, root, &given->files[k]))
                 return false;

@@ -22,6 +22,9 @@ struct tf_wasi_node {
     struct tf_wasi_node *parent; /* DIRECTORY: of one that has a name, or itself */
     struct tf_wasi_entry *first, *last; /* DIRECTORY: in the order they were made */
     uint64_t next_cookie;
+    /* Of the site's files (wasi_site.c): where it lies there, and whether entries or bytes are still to be read. */
+    const char *site_path; /* NULL: it is none */
+    bool is_unread;
 };
 
 struct tf_wasi_entry {
@@ -65,6 +68,14 @@ void tf_wasi_replace_entry(struct tf_wasi *wasi, struct tf_wasi_node *folder, st
 /* The name must be there. */
 void tf_wasi_remove_entry(struct tf_wasi *wasi, struct tf_wasi_node *folder, struct tf_text name);
 
+/* ---- the site's files (wasi_site.c) ---- */
+
+/* Reads the entries of a folder, or the bytes of a file, that nobody wanted before; parks the guest. OK, also where it
+ * is read already or no file of the site; NOENT, IO, NOSPC (limits.scratch_bytes). */
+uint32_t tf_wasi_site_read(struct tf_wasi *wasi, struct tf_wasi_node *node);
+/* A file that nobody has open gives its memory back. */
+void tf_wasi_site_forget(struct tf_wasi *wasi, struct tf_wasi_node *node);
+
 /* ---- paths ---- */
 
 /* Where a path ended. */
@@ -77,11 +88,12 @@ struct tf_wasi_place {
 };
 
 /* Copies a path of the guest's and follows it. OK also where only the last name is missing. Errors: FAULT, NOENT (also:
- * an empty path), NOTDIR, PERM (leads out), LOOP, NAMETOOLONG, ILSEQ (no UTF-8), INVAL (a NUL). */
+ * an empty path), NOTDIR, PERM (leads out), LOOP, NAMETOOLONG, ILSEQ (no UTF-8), INVAL (a NUL); of the site's
+ * files also those of reading a folder. */
 uint32_t tf_wasi_follow(struct tf_wasi *wasi, struct tf_wasi_node *start, uint32_t path, uint32_t length,
                         bool follows_last, struct tf_wasi_place *ret_place);
 /* As above, of a path in host memory. */
-uint32_t tf_wasi_follow_text(struct tf_wasi_node *start, struct tf_text path, bool follows_last,
+uint32_t tf_wasi_follow_text(struct tf_wasi *wasi, struct tf_wasi_node *start, struct tf_text path, bool follows_last,
                              struct tf_wasi_place *ret_place);
 
 #endif

@@ -42,6 +42,7 @@ static bool is_utf8(const uint8_t *bytes, size_t length)
 }
 
 struct walk {
+    struct tf_wasi *wasi;
     struct tf_wasi_node *start, *at;
     size_t name_end, position, length; /* in the place's text: of this name, where the next begins, of all */
     unsigned links;
@@ -109,6 +110,9 @@ static uint32_t step(struct walk *walk, struct tf_wasi_place *place, bool follow
         }
         return TF_WASI_OK;
     }
+    uint32_t const result = tf_wasi_site_read(walk->wasi, walk->at);
+    if (result != TF_WASI_OK)
+        return result;
     struct tf_wasi_node *const node = tf_wasi_find(walk->at, name);
     if (node != NULL && node->type == TF_WASI_TYPE_SYMLINK && (!is_last || slash || follows_last))
         return splice(walk, place, node);
@@ -125,9 +129,10 @@ static uint32_t step(struct walk *walk, struct tf_wasi_place *place, bool follow
     return TF_WASI_OK;
 }
 
-static uint32_t follow(struct tf_wasi_node *start, size_t length, bool follows_last, struct tf_wasi_place *place)
+static uint32_t follow(struct tf_wasi *wasi, struct tf_wasi_node *start, size_t length, bool follows_last,
+                       struct tf_wasi_place *place)
 {
-    struct walk walk = {.start = start, .at = start, .length = length};
+    struct walk walk = {.wasi = wasi, .start = start, .at = start, .length = length};
     place->folder = place->node = NULL;
     place->name = (struct tf_text){NULL, 0};
     place->wants_folder = false;
@@ -148,13 +153,13 @@ static uint32_t follow(struct tf_wasi_node *start, size_t length, bool follows_l
                                                                                                     : TF_WASI_OK;
 }
 
-uint32_t tf_wasi_follow_text(struct tf_wasi_node *start, struct tf_text path, bool follows_last,
+uint32_t tf_wasi_follow_text(struct tf_wasi *wasi, struct tf_wasi_node *start, struct tf_text path, bool follows_last,
                              struct tf_wasi_place *ret_place)
 {
     if (path.length > TF_WASI_PATH_MAX)
         return TF_WASI_NAMETOOLONG;
     memcpy(ret_place->text, path.bytes, path.length);
-    return follow(start, path.length, follows_last, ret_place);
+    return follow(wasi, start, path.length, follows_last, ret_place);
 }
 
 uint32_t tf_wasi_follow(struct tf_wasi *wasi, struct tf_wasi_node *start, uint32_t path, uint32_t length,
@@ -163,5 +168,5 @@ uint32_t tf_wasi_follow(struct tf_wasi *wasi, struct tf_wasi_node *start, uint32
     const uint8_t *const bytes = tf_wasi_look(wasi, path, length);
     if (bytes == NULL)
         return TF_WASI_FAULT;
-    return tf_wasi_follow_text(start, (struct tf_text){(const char *)bytes, length}, follows_last, ret_place);
+    return tf_wasi_follow_text(wasi, start, (struct tf_text){(const char *)bytes, length}, follows_last, ret_place);
 }

@@ -86,6 +86,7 @@ static const struct tf_program_file files[] = {
 static const struct tf_program_folder folders[] = {
     {.name = "/", .is_writable = false, .files = files, .file_count = 5},
     {.name = "/tmp", .is_writable = true, .files = files, .file_count = 5},
+    {.name = "/site", .is_site = true},
 };
 
 static const struct tf_header headers[] = {
@@ -100,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     static struct tf_program program;
     uint64_t const world = take(&recording, 1), program_flags = take(&recording, 1);
     program = (struct tf_program){
-        .is_command = program_flags & 1, .folders = folders, .folder_count = (size_t)(program_flags >> 1 & 3) % 3};
+        .is_command = program_flags & 1, .folders = folders, .folder_count = (size_t)(program_flags >> 1 & 3)};
     guest->world = world & 1 ? TF_WORLD_CGI : TF_WORLD_TERRARIUM;
     guest->allocate = world & 2 ? NULL : fake_bump;
     guest->request.program = world & 4 ? NULL : &program;

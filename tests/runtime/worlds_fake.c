@@ -216,6 +216,12 @@ uint64_t tf_guest_submit(struct tf_guest *guest, enum tf_service service, uint32
     return ++guest->submitted;
 }
 
+uint64_t tf_guest_fetch(struct tf_guest *guest, enum tf_site_kind kind, const char *path, size_t path_length)
+{
+    struct tf_service_part const part = {path, path_length};
+    return tf_guest_submit(guest, TF_SERVICE_COUNT, kind, &part, 1);
+}
+
 struct tf_service_answer tf_guest_answer(struct tf_guest *guest, uint64_t ticket)
 {
     assert(ticket >= 1 && ticket <= guest->submitted);

@@ -1,4 +1,5 @@
 /* WASI's files: folders in memory, read-only and writable, and every way out of them. */
+#include <stddef.h>
 #include <string.h>
 
 #include "../check.h"
@@ -347,6 +348,108 @@ static void rights_only_shrink(void)
     ERROR(open_at(guest, WRITABLE, ".", TF_WASI_DIRECTORY, TF_WASI_FD_READ), TF_WASI_OK);
 }
 
+/* ---- the site's files ---- */
+
+static struct tf_guest *start_site(void)
+{
+    static struct tf_program_folder const folders[] = {{.name = "/site", .is_site = true}};
+    static struct tf_program const program = {.is_command = true, .folders = folders, .folder_count = 1};
+    struct tf_guest *const guest = fake_reset();
+    guest->world = TF_WORLD_CGI;
+    guest->request.program = &program;
+    return guest;
+}
+
+/* What the next fetch is answered. */
+static void answer_bytes(struct tf_guest *guest, const void *bytes, size_t length)
+{
+    guest->answers[guest->submitted] =
+        (struct tf_service_answer){.status = TF_SERVICE_OK, .bytes = bytes, .length = length};
+}
+
+static size_t add_site_entry(uint8_t *listing, size_t at, const char *name, uint32_t is_folder, uint64_t bytes)
+{
+    struct tf_site_entry const entry = {
+        .bytes = bytes, .is_folder = is_folder, .name_length = (uint32_t)strlen(name)};
+    memcpy(listing + at, &entry, sizeof(entry));
+    memcpy(listing + at + sizeof(entry), name, strlen(name));
+    return at + sizeof(entry) + strlen(name);
+}
+
+static bool fetched(const struct tf_guest *guest, uint32_t call, enum tf_site_kind kind, const char *path)
+{
+    return guest->submitted > call && guest->calls[call].kind == kind &&
+           guest->calls[call].length == strlen(path) &&
+           memcmp(guest->calls[call].message, path, strlen(path)) == 0;
+}
+
+static void the_site_is_read_when_wanted(void)
+{
+    static uint8_t top[256], below[256];
+    size_t const top_bytes = add_site_entry(top, add_site_entry(top, 0, "d", 1, 0), "f", 0, 3);
+    size_t const below_bytes = add_site_entry(below, 0, "g", 0, 5);
+    struct tf_guest *const guest = start_site();
+    answer_bytes(guest, top, top_bytes);
+    ERROR(stat_at(guest, READ_ONLY, "f", 0), TF_WASI_OK);
+    CHECK(fetched(guest, 0, TF_SITE_FOLDER, "") && guest->submitted == 1);
+    answer_bytes(guest, "abc", 3);
+    ERROR(open_at(guest, READ_ONLY, "f", 0, TF_WASI_FD_READ), TF_WASI_OK);
+    CHECK(fetched(guest, 1, TF_SITE_FILE, "f"));
+    uint32_t const fd = fake_u32(guest, OUT);
+    ERROR(open_at(guest, READ_ONLY, "d/../f", 0, TF_WASI_FD_READ), TF_WASI_OK); /* open already: not read again */
+    CHECK(guest->submitted == 2);
+    ERROR(tf_wasi_fd_close(H, fake_u32(guest, OUT)), TF_WASI_OK);
+    ERROR(tf_wasi_fd_close(H, fd), TF_WASI_OK);
+    answer_bytes(guest, below, below_bytes);
+    ERROR(stat_at(guest, READ_ONLY, "d/g", 0), TF_WASI_OK);
+    CHECK(fetched(guest, 2, TF_SITE_FOLDER, "d"));
+    answer_bytes(guest, "", 0);
+    ERROR(open_at(guest, READ_ONLY, "d/g", 0, TF_WASI_FD_READ), TF_WASI_OK); /* shorter by now */
+    CHECK(fetched(guest, 3, TF_SITE_FILE, "d/g") && guest->released == 4);
+    ERROR(open_at(guest, READ_ONLY, "f", TF_WASI_CREAT, TF_WASI_FD_WRITE), TF_WASI_NOTCAPABLE);
+    ERROR(at_path(guest, tf_wasi_path_unlink_file, READ_ONLY, "f"), TF_WASI_NOTCAPABLE);
+    ERROR(stat_at(guest, READ_ONLY, "../f", 0), TF_WASI_PERM);
+}
+
+static void what_the_site_cannot_give(void)
+{
+    static uint8_t listing[1024];
+    struct tf_guest *guest = start_site();
+    guest->answers[0].status = TF_SERVICE_BAD;
+    ERROR(stat_at(guest, READ_ONLY, "f", 0), TF_WASI_NOENT);
+    guest = start_site(); /* it comes to nothing */
+    ERROR(stat_at(guest, READ_ONLY, "f", 0), TF_WASI_IO);
+    guest = start_site();
+    guest->refuses_calls = true;
+    ERROR(stat_at(guest, READ_ONLY, "f", 0), TF_WASI_IO);
+    guest = start_site();
+    answer_bytes(guest, listing, 7);
+    ERROR(stat_at(guest, READ_ONLY, "f", 0), TF_WASI_IO);
+    guest = start_site();
+    size_t length = add_site_entry(listing, 0, "f", 0, 1);
+    memset(listing + offsetof(struct tf_site_entry, name_length), 0xff, 4);
+    answer_bytes(guest, listing, length);
+    ERROR(stat_at(guest, READ_ONLY, "f", 0), TF_WASI_IO);
+    /* Names that are none are passed over; of two, the first counts. */
+    guest = start_site();
+    length = add_site_entry(listing, 0, "..", 1, 0);
+    length = add_site_entry(listing, length, "a/b", 0, 1);
+    length = add_site_entry(listing, length, "", 0, 1);
+    length = add_site_entry(listing, length, "f", 0, 1);
+    length = add_site_entry(listing, length, "f", 1, 1);
+    answer_bytes(guest, listing, length);
+    ERROR(stat_at(guest, READ_ONLY, "a", 0), TF_WASI_NOENT);
+    guest->answers[1].status = TF_SERVICE_BAD; /* gone since it was listed */
+    ERROR(open_at(guest, READ_ONLY, "f", 0, TF_WASI_FD_READ), TF_WASI_NOENT);
+    guest->limits.scratch_bytes = 4096;
+    static uint8_t large[8192];
+    answer_bytes(guest, large, sizeof(large));
+    ERROR(open_at(guest, READ_ONLY, "f", 0, TF_WASI_FD_READ), TF_WASI_NOSPC);
+    answer_bytes(guest, large, 10);
+    ERROR(open_at(guest, READ_ONLY, "f", 0, TF_WASI_FD_READ), TF_WASI_OK);
+}
+
 TEST_MAIN(TEST(folders_are_given_by_name), TEST(no_path_leads_out), TEST(read_only_is_read_only),
           TEST(files_are_written_and_read), TEST(memory_comes_back), TEST(names_are_made_and_removed),
-          TEST(links_are_read_and_followed), TEST(names_are_listed), TEST(rights_only_shrink))
+          TEST(links_are_read_and_followed), TEST(names_are_listed), TEST(rights_only_shrink),
+          TEST(the_site_is_read_when_wanted), TEST(what_the_site_cannot_give))
