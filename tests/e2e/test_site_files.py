@@ -38,7 +38,7 @@ class SiteFiles(e2e.Case):
         put("data/big.bin", b"x" * (8 << 20))
         put("data/huge.bin", b"x" * (40 << 20))
         put("data/.hidden", b"no")
-        put(".kbp_config", b'{"version": "v1"}')
+        put(".env", b"no")
         put("free.yaml", b"of no function")
         put("secret.txt", b"neighbour's", "b.example")
         put("reader.wasm", PROGRAM, "b.example")
@@ -80,7 +80,7 @@ class SiteFiles(e2e.Case):
         self.assertEqual(self.ask("read=/site/data/new.txt"), "errno 44\n")
 
     def test_what_is_not_given(self):
-        for path in ("reader.wasm", "reader.yaml", "READER.YAML", ".kbp_config", "data/.hidden", "link.txt", "out.txt",
+        for path in ("reader.wasm", "reader.yaml", "READER.YAML", ".env", "data/.hidden", "link.txt", "out.txt",
                      "out/secret.txt", "etc/passwd", "pipe", "../b.example/secret.txt", "../../etc/passwd",
                      "data/../../b.example/secret.txt", "/etc/passwd", "data/a.txt/", "data/a.txt/x",
                      "data/deep/../../../b.example/secret.txt", "out/../b.example/secret.txt", "./out.txt"):
