@@ -136,6 +136,7 @@ class Server:
 
 class Terrafirma(Server):
     """`sites`: {"site/path": the file that goes there}. `config`: {section: {key: value}} of the configuration file."""
+    tiers = "optimised" # what answers first is what is to be measured
 
     def __init__(self, build, path="/hello.wasm", sites=None, config=None):
         super().__init__("hello.wasm", path)
@@ -146,8 +147,9 @@ class Terrafirma(Server):
             target = os.path.join(self.folder, "root", place)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.copy(source, target)
+        config = {"toolchain": {"tiers": self.tiers}, **(config or {})}
         with open(self.config, "w", encoding="ascii") as stream:
-            for section, keys in (config or {}).items():
+            for section, keys in config.items():
                 stream.write("%s:\n" % section + "".join("  %s: %s\n" % item for item in keys.items()))
 
     def guest(self, path):

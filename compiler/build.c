@@ -235,8 +235,8 @@ int tf_build_make(const struct tf_compiler *compiler, const struct tf_build_judg
     code = tf_process_receive(&process, TF_RECORD_DONE, &record, error);
     if (code == 0)
         code = collect(compiler, &process, &record, build, error);
-    build->cpu_ns = process.cpu_ns;
     tf_process_end(&process);
+    build->cpu_ns += process.sandbox.cpu_ns;
     return code;
 }
 
@@ -276,6 +276,7 @@ static int judge(const struct tf_compiler *compiler, const struct tf_build_reque
     if (code == 0)
         code = tf_build_judged(compiler, &process, &record, build, judgement, error);
     tf_process_end(&process);
+    build->cpu_ns += process.sandbox.cpu_ns;
     return code;
 }
 
@@ -318,13 +319,10 @@ static int run_build(const struct tf_compiler *compiler, const struct tf_build_r
 int tf_compiler_build_request(struct tf_compiler *compiler, const struct tf_build_request *request,
                               struct tf_build *ret_build, struct tf_error *error)
 {
-    uint64_t const began = tf_clock_ns();
     struct tf_build build = {0};
     int code = check_source(compiler, request->source_bytes, error);
     if (code == 0)
         code = run_build(compiler, request, &build, error);
-    if (build.cpu_ns == 0)
-        build.cpu_ns = tf_clock_ns() - began;
     if (code != 0) {
         struct tf_build const left = {.tier = build.tier, .cpu_ns = build.cpu_ns};
         tf_build_dispose(&build);

@@ -87,7 +87,7 @@ struct tf_build {
     uint64_t stage_ns[TF_STAGE_COUNT];
     bool known;                  /* `is_known` said yes: manifest.key is set, object and image are empty */
     enum tf_tier tier;
-    uint64_t cpu_ns;             /* of the build's processes; where it did not end by itself, its wall time */
+    uint64_t cpu_ns;             /* of the build's processes, however they ended */
 };
 
 /* What a build is to make. */

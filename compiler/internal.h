@@ -30,7 +30,6 @@ struct tf_process {
     uint64_t wall_seconds; /* for texts */
     bool is_background;
     const int *cancel_fd;  /* readable: nobody wants it any more; NULL: never */
-    uint64_t cpu_ns;       /* once it is finished */
 };
 
 /* What a child is started for. */

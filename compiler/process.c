@@ -273,7 +273,6 @@ int tf_process_finish(struct tf_process *process, struct tf_error *error)
         return cancelled(error);
     if (code != 0)
         return timed_out(process, error);
-    process->cpu_ns = process->sandbox.cpu_ns;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return tf_error_set(error, TF_ERR_TOOLCHAIN, "the compiler's process ended with status %d", status);
     return 0;

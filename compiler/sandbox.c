@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -26,6 +27,8 @@
 #define DESCRIPTORS_MAX 16
 /* Open files of one tool; ld opens few, cc1 fewer. */
 #define OPEN_FILES 256
+/* What the kernel takes to free what a large build held, and more. */
+#define END_MS 2000
 /* wasm2c recurses once a nested block; the rest of the stack is address space that is never touched. */
 #define STACK_BYTES (64u << 20)
 
@@ -237,12 +240,49 @@ static int reap(struct tf_sandbox *sandbox)
     return status;
 }
 
+/* The sandbox's process 1: the only child that bubblewrap has. 0: there is none yet, or none any more. */
+static pid_t find_first_process(pid_t bwrap)
+{
+    char path[64], text[32] = "";
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", bwrap, bwrap);
+    int const fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t const got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    return got > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+/* False where there is none. The number is looked up again behind the descriptor, which stands for one process only: it
+ * may have ended, and its number be another's. */
+static bool kill_first_process(pid_t bwrap)
+{
+    pid_t const first = find_first_process(bwrap);
+    int const fd = first > 0 ? (int)syscall(SYS_pidfd_open, first, 0) : -1;
+    bool const is_killed = fd >= 0 && find_first_process(bwrap) == first &&
+                           syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_killed;
+}
+
+/* At most `most_ms`. */
+static bool ends_within(pid_t pid, int most_ms)
+{
+    struct pollfd item = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+    bool const has_ended = item.fd >= 0 && poll(&item, 1, most_ms) == 1;
+    if (item.fd >= 0)
+        close(item.fd);
+    return has_ended;
+}
+
 int tf_sandbox_end(struct tf_sandbox *sandbox)
 {
     if (sandbox->pid <= 0)
         return 0;
-    /* Its death takes the sandbox's process 1 along, and that one's death all others. */
-    kill(sandbox->pid, SIGKILL);
+    /* The death of process 1 takes all others along, and bubblewrap, which waits for it, tells us what they used.
+     * Bubblewrap's own death takes process 1 along, but nobody learns what it used. */
+    if (!kill_first_process(sandbox->pid) || !ends_within(sandbox->pid, END_MS))
+        kill(sandbox->pid, SIGKILL);
     return reap(sandbox);
 }
 

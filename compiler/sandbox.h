@@ -42,14 +42,16 @@ struct tf_sandbox_config {
 
 struct tf_sandbox {
     pid_t pid; /* bubblewrap's; 0: none */
-    uint64_t cpu_ns; /* of all processes, once they ended by themselves */
+    /* Of all processes, once they are gone. Only what has taken over process 1 could keep time of its children from
+     * it, by not caring for how they end. */
+    uint64_t cpu_ns;
 };
 
 /* Starts the program without arguments. Errors: TOOLCHAIN (no bubblewrap), SYSTEM. That the sandbox could not be set up
  * shows later: the program never speaks, and the log says why. */
 int tf_sandbox_start(const struct tf_sandbox_config *config, struct tf_sandbox *ret_sandbox, struct tf_error *error);
 /* Kills everything inside. What was written into the descriptors may change for another moment: it is not to be used.
- * Tolerates a zeroed sandbox. Returns the wait status. */
+ * Waits until they are gone. Tolerates a zeroed sandbox. Returns the wait status. */
 int tf_sandbox_end(struct tf_sandbox *sandbox);
 /* Waits until no process of it is left (0: the descriptors change no more), or until `deadline_ns` (tf_clock_ns), then
  * as above (TF_ERR_TIMEOUT), or until *cancel_fd (unless NULL) is readable (TF_ERR_CANCELLED). */

@@ -39,7 +39,7 @@
     X(build_memory_bytes,  4294967296, 268435456, 68719476736, "bytes", "address space of one tool in one build") \
     X(build_file_bytes,    1073741824, 1048576, 8589934592, "bytes",  "size of one file that a build writes")     \
     X(build_processes,            128, 8,          4096,  "entries",  "processes of one build")                  \
-    X(first_build_ms,            1000, 0,        600000,  "ms",       "estimated optimised build that is not preceded by a fast one") \
+    X(first_build_ms,             100, 0,        600000,  "ms",       "estimated optimised build that is not preceded by a fast one") \
     X(optimise_cpu_seconds,       900, 1,          7200,  "seconds",  "CPU time of one optimised build behind a fast one") \
     X(optimise_wall_seconds,     3600, 1,         86400,  "seconds",  "wall time of one optimised build behind a fast one") \
     X(optimise_memory_bytes, 1610612736, 268435456, 68719476736, "bytes", "address space of one tool in such a build") \

@@ -127,6 +127,30 @@ static void ends_with(const char *name, int code, const char *text)
     close(compiler.program_fd);
 }
 
+/* What a build used is known however it ends: its site is charged for that, and not for having waited. */
+static void time_is_accounted(void)
+{
+    static const struct {
+        const char *name;
+        bool is_busy;
+    } rows[] = {{"spin", true}, {"sleep", false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tf_compiler compiler = make_compiler();
+        struct tf_build build = {0};
+        struct tf_error error;
+        struct tf_build_request const request = {.source = (const uint8_t *)rows[i].name,
+                                                 .source_bytes = strlen(rows[i].name)};
+        compiler.job.limits.build_cpu_seconds = 1;
+        compiler.job.limits.build_wall_seconds = rows[i].is_busy ? 60 : 2;
+        CHECK(tf_compiler_build_request(&compiler, &request, &build, &error) != 0);
+        CHECK_MESSAGE(rows[i].is_busy ? build.cpu_ns >= 900 * TF_NS_PER_MS : build.cpu_ns < 900 * TF_NS_PER_MS,
+                      "%s: %llu ns", rows[i].name, (unsigned long long)build.cpu_ns);
+        CHECK(build.cpu_ns != 0);
+        tf_build_dispose(&build);
+        close(compiler.program_fd);
+    }
+}
+
 static void time_is_bounded(void)
 {
     ends_with("sleep", TF_ERR_TIMEOUT, "build_wall_seconds (1)");
@@ -366,7 +390,7 @@ static void without_user_namespaces_nothing_runs(void)
 
 TEST_MAIN(TEST(reads_nothing_of_the_host), TEST(writes_nothing_outside), TEST(reaches_no_network),
           TEST(gains_no_rights), TEST(sees_no_other_process_or_descriptor), TEST(limits_hold),
-          TEST(leaves_no_process), TEST(time_is_bounded), TEST(its_words_are_not_trusted),
+          TEST(leaves_no_process), TEST(time_is_accounted), TEST(time_is_bounded), TEST(its_words_are_not_trusted),
           TEST(its_products_are_bounded), TEST(attack_judge_claims_anothers_module), TEST(root_is_left_behind),
           TEST(dies_with_its_parent), TEST(spares_are_sandboxes_too), TEST(a_dead_spare_is_nobodys_failure),
           TEST(a_broken_sandbox_is_explained),
