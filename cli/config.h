@@ -84,7 +84,9 @@ struct tf_config {
     uint64_t cpu_level;
     uint64_t profile; /* enum tf_profile */
     uint64_t jobs;    /* 0: one per CPU */
-    uint64_t settle_ms, rescan_s;
+    uint64_t settle_ms, rescan_s, poll_ms;
+    uint64_t poll;           /* enum tf_poll_mode */
+    uint64_t writes_reports; /* 0 or 1 */
     struct tf_limits limits;
 };
 

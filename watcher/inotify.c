@@ -59,11 +59,13 @@ void tf_watch_folder(struct tf_watcher *watcher, struct tf_folder *folder, int f
     if (wd < 0) {
         tf_unwatch_folder(watcher, folder);
         if (!watcher->said_watch_limit)
-            tf_watcher_log("cannot watch a folder: %s; changes in it are found by the rescan%s", strerror(errno),
+            tf_watcher_log("cannot watch a folder: %s; it is looked at from time to time%s", strerror(errno),
                            errno == ENOSPC ? " (raise fs.inotify.max_user_watches)" : "");
         watcher->said_watch_limit = true;
+        tf_poll_note(watcher, folder, fd, false);
         return;
     }
+    tf_poll_note(watcher, folder, fd, true);
     if (wd == folder->wd)
         return;
     struct tf_folder *other = folder_of(watcher, wd); /* the same folder under its former name */

@@ -217,6 +217,7 @@ struct tf_site {
     struct tf_site_queue queues[TF_LANE_COUNT];
     uint64_t functions, folders;
     bool said_functions, said_folders; /* that a limit is reached */
+    bool said_report;                  /* that reports cannot be written */
 };
 
 struct tf_folder {
@@ -228,6 +229,8 @@ struct tf_folder {
     uint32_t depth;     /* root 0, site 1, site of a class 2 */
     uint32_t cookie;    /* of a MOVED_FROM that waits for its MOVED_TO */
     bool is_unreadable; /* said so already */
+    bool is_polled;     /* looked at without an event */
+    bool was_missed;    /* because an event did not come */
 };
 
 enum tf_phase { TF_PHASE_IDLE, TF_PHASE_SETTLING, TF_PHASE_QUEUED };
@@ -245,6 +248,7 @@ struct tf_item { /* a function: a *.wasm file below a site */
     bool is_served;     /* false: reported in the status, but no route (a link, a name that is no UTF-8 …) */
     bool was_closed;    /* while QUEUED: a newer version is complete */
     bool has_built;     /* `built` counts */
+    bool report_dirty;  /* hello.wasm.txt is to be written anew */
     bool retry;         /* the last build failed for a reason that may go away: a rescan tries again */
     struct tf_identity seen;  /* while SETTLING */
     struct tf_identity built; /* what the newest finished build, good or bad, was made from */
@@ -295,6 +299,9 @@ struct tf_watcher {
     bool rescan_now;
     struct tf_folder *moving; /* detached by MOVED_FROM, not yet by name elsewhere */
     uint64_t rescan_due_ns, root_retry_ns;
+    /* Polling. */
+    uint64_t poll_due_ns; /* UINT64_MAX: no folder is polled */
+    bool is_rescan;       /* this scan is one of those from time to time, which should find nothing */
     /* Publication. */
     int folder_fd, lock_fd; /* roots/<id> */
     struct tf_shared_state *state;
@@ -378,6 +385,26 @@ int tf_domains_publish_list(struct tf_routes *routes, const struct tf_site *site
 int tf_domains_publish_map(struct tf_watcher *watcher, struct tf_routes *routes);
 /* Looks at the operator's file where that is due, and says when it is due next. */
 void tf_domains_read_map(struct tf_watcher *watcher, uint64_t now_ns);
+
+/* ---- folders whose changes no event tells (poll.c) ---- */
+
+#define TF_POLL_MS 1000
+
+/* A folder, open as fd, is scanned: is it one of those? `is_watched`: inotify took it. */
+void tf_poll_note(struct tf_watcher *watcher, struct tf_folder *folder, int fd, bool is_watched);
+/* A file of the folder was found changed: should an event have told? */
+void tf_poll_found(struct tf_watcher *watcher, struct tf_folder *folder, const struct tf_identity *identity);
+/* How long a file that nobody was seen closing must be unchanged. */
+uint64_t tf_poll_settle_ns(const struct tf_watcher *watcher, const struct tf_folder *folder);
+/* Looks, when that is due, and says in poll_due_ns when it will be again. */
+void tf_poll_turn(struct tf_watcher *watcher, uint64_t now_ns);
+
+/* ---- hello.wasm.txt (report.c) ---- */
+
+/* Those that are dirty, where the configuration wants them. */
+void tf_reports_write(struct tf_watcher *watcher);
+/* The function `name` is gone from the folder open as fd. */
+void tf_report_remove(struct tf_watcher *watcher, int fd, const char *name);
 
 /* ---- publication (publish.c, status.c) ---- */
 

@@ -39,7 +39,7 @@ static void set_error(struct tf_watcher *watcher, struct tf_item *item, int code
     snprintf(item->error->text, sizeof(item->error->text), "%s", text);
     snprintf(item->error->source_sha256, sizeof(item->error->source_sha256), "%s", sha256);
     tf_time_text(item->error->at);
-    watcher->status_dirty = true;
+    watcher->status_dirty = item->report_dirty = true;
     char name[TEXT_BYTES], reason[TEXT_BYTES];
     tf_watcher_log("%s: %s: %s%s", item_text(item, name), tf_error_name(code),
                    tf_printable(text, reason, sizeof(reason)),
@@ -62,17 +62,18 @@ static void stop_settling(struct tf_watcher *watcher, struct tf_item *item)
     item->phase = TF_PHASE_IDLE;
 }
 
-/* All wait equally long, so that appending keeps the list in order of due time. */
 static void start_settling(struct tf_watcher *watcher, struct tf_item *item, const struct tf_identity *identity)
 {
     item->seen = *identity;
-    item->due_ns = tf_clock_ns() + watcher->settle_ns;
-    item->previous_settling = watcher->settling_last;
-    if (watcher->settling_last != NULL)
-        watcher->settling_last->next_settling = item;
-    else
-        watcher->settling_first = item;
-    watcher->settling_last = item;
+    item->due_ns = tf_clock_ns() + tf_poll_settle_ns(watcher, item->node.parent);
+    /* In order of due time; most wait equally long, and belong at the end. */
+    struct tf_item *before = watcher->settling_last;
+    while (before != NULL && before->due_ns > item->due_ns)
+        before = before->previous_settling;
+    item->previous_settling = before;
+    item->next_settling = before != NULL ? before->next_settling : watcher->settling_first;
+    *(before != NULL ? &before->next_settling : &watcher->settling_first) = item;
+    *(item->next_settling != NULL ? &item->next_settling->previous_settling : &watcher->settling_last) = item;
     item->phase = TF_PHASE_SETTLING;
 }
 
@@ -238,6 +239,8 @@ static void note_file(struct tf_watcher *watcher, struct tf_item *item, const st
     case TF_PHASE_IDLE:
         if (item->has_built && tf_identity_equal(&item->built, identity) && !item->retry)
             return;
+        if (!item->retry)
+            tf_poll_found(watcher, item->node.parent, identity);
         break;
     }
     if (was_closed)
@@ -256,6 +259,7 @@ void tf_item_examine(struct tf_watcher *watcher, struct tf_folder *folder, int f
         if (item != NULL) {
             char text[TEXT_BYTES];
             tf_watcher_log("%s: gone", item_text(item, text));
+            tf_report_remove(watcher, fd, name);
             tf_item_dispose(watcher, item);
         }
         return;
@@ -343,7 +347,7 @@ static void succeeded(struct tf_watcher *watcher, struct tf_item *item, const st
     memcpy(item->source_sha256, built->source_sha256, sizeof(item->source_sha256));
     item->source_bytes = built->source_bytes;
     item->build_ms = built->total_ns / TF_NS_PER_MS;
-    watcher->status_dirty = true;
+    watcher->status_dirty = item->report_dirty = true;
     clear_error(item);
     tf_optimise_consider(watcher, item, built);
     if (!is_news)

@@ -13,7 +13,7 @@
 static void note(struct tf_watcher *watcher, struct tf_item *item, const char *what, const char *why)
 {
     snprintf(item->tier_note, sizeof(item->tier_note), "%s%.200s", what, why);
-    watcher->status_dirty = true;
+    watcher->status_dirty = item->report_dirty = true;
 }
 
 static void log_item(const struct tf_item *item, const char *what, const char *why)
@@ -85,7 +85,7 @@ static void swap_in(struct tf_watcher *watcher, struct tf_item *item, const stru
     memcpy(item->key, job->built.key, sizeof(item->key));
     item->tier = job->built.tier;
     item->tier_note[0] = '\0';
-    watcher->routes_dirty = watcher->status_dirty = true;
+    watcher->routes_dirty = watcher->status_dirty = item->report_dirty = true;
     snprintf(text, sizeof(text), "%.12s, %.1f s of CPU time", item->source_sha256,
              (double)job->built.cpu_ns / (double)TF_NS_PER_S);
     log_item(item, "optimised, version ", text);

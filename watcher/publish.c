@@ -270,6 +270,7 @@ uint64_t tf_publish(struct tf_watcher *watcher, uint64_t now_ns)
     if (watcher->status_dirty && now_ns >= watcher->status_due_ns) {
         if (tf_status_write(watcher, &error) == TF_OK) {
             watcher->status_dirty = false;
+            tf_reports_write(watcher);
             watcher->status_due_ns = next_due(now_ns, STATUS_GAP_MIN_NS);
         } else {
             tf_watcher_log("cannot write the status: %s; trying again", error.text);

@@ -100,10 +100,12 @@ static void rescan(struct tf_watcher *watcher, uint64_t now_ns)
 {
     bool const was_gone = watcher->root_fd < 0;
     watcher->rescan_now = false;
+    watcher->is_rescan = watcher->rescan_due_ns != 0 && now_ns >= watcher->rescan_due_ns;
     uint64_t const rescan_s = watcher->config->rescan_s != 0 ? watcher->config->rescan_s : RESCAN_S;
     watcher->rescan_due_ns = now_ns + rescan_s * TF_NS_PER_S;
     if (tf_tree_scan_root(watcher) && was_gone)
         tf_watcher_log("the root %s is back", watcher->config->root);
+    watcher->is_rescan = false;
 }
 
 static int wait_ms(uint64_t now_ns, uint64_t due_ns)
@@ -128,13 +130,16 @@ static uint64_t turn(struct tf_watcher *watcher)
     bool const is_gone = watcher->root_fd < 0;
     if (is_gone ? now_ns >= watcher->root_retry_ns : watcher->rescan_now || now_ns >= watcher->rescan_due_ns)
         rescan(watcher, now_ns);
+    tf_poll_turn(watcher, tf_clock_ns());
     tf_domains_read_map(watcher, now_ns);
     uint64_t due_ns = earlier(tf_publish(watcher, tf_clock_ns()), watcher->map.due_ns);
     if (watcher->access_due_ns != 0)
         due_ns = earlier(due_ns, watcher->access_due_ns);
     if (watcher->settling_first != NULL)
         due_ns = earlier(due_ns, watcher->settling_first->due_ns);
-    return earlier(due_ns, watcher->root_fd < 0 ? watcher->root_retry_ns : watcher->rescan_due_ns);
+    if (watcher->root_fd < 0)
+        return earlier(due_ns, watcher->root_retry_ns);
+    return earlier(due_ns, earlier(watcher->rescan_due_ns, watcher->poll_due_ns));
 }
 
 static void loop(struct tf_watcher *watcher)
@@ -162,7 +167,8 @@ static void loop(struct tf_watcher *watcher)
 
 int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *error)
 {
-    struct tf_watcher watcher = {.config = config, .root_fd = -1, .inotify_fd = -1, .folder_fd = -1, .lock_fd = -1};
+    struct tf_watcher watcher = {.config = config, .root_fd = -1, .inotify_fd = -1, .folder_fd = -1, .lock_fd = -1,
+                                 .poll_due_ns = UINT64_MAX};
     /* A lease that a writer breaks is told by SIGIO; we hold one for microseconds, and need no word of it. */
     signal(SIGIO, SIG_IGN);
     int const result = open_watcher(&watcher, error);

@@ -51,6 +51,12 @@ int tf_read_stable(int directory_fd, const char *name, const struct tf_limits *l
 
 /* ---- the builder ---- */
 
+enum tf_poll_mode {
+    TF_POLL_AUTO, /* those on file systems that tell of no changes */
+    TF_POLL_ALWAYS,
+    TF_POLL_NEVER,
+};
+
 struct tf_watcher_config {
     const char *root;
     const char *cache_folder;
@@ -63,6 +69,9 @@ struct tf_watcher_config {
     const char *const *mappings; /* the operator's: "HOST FOLDER" (sites/domain.h) … */
     size_t mapping_count;
     const char *map_file;      /* … and a file of such lines, looked at every two seconds; NULL: none */
+    enum tf_poll_mode poll;    /* which folders are looked at without an event */
+    uint32_t poll_ms;          /* between two such looks; 0: 1000 */
+    bool writes_reports;       /* hello.wasm.txt beside hello.wasm, where the folder takes it */
     int state_fd;              /* memfd of struct tf_shared_state, or -1 */
     int acks_fd;               /* memfd of struct tf_shared_acks, or -1 */
     const int *wake_fds;       /* an eventfd a worker: written after each publication; not owned */
