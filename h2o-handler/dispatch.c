@@ -218,7 +218,7 @@ static void resolve(struct tf_worker *worker, h2o_req_t *req, const struct tf_ro
     if (answer_malformed(worker, req, place->site, target.kind, arrived_ns))
         return;
     if (target.kind == TF_TARGET_FILE &&
-        tf_routes_are_settings(routes, place->site, target.path, target.path_length))
+        tf_routes_is_private(routes, place->site, target.path, target.path_length))
         target.kind = TF_TARGET_NOT_FOUND;
     bool const is_pattern = find_pattern(&folder, path_length, &target, &parameters);
     if (is_pattern && (known & TF_KNOWN_NO_FILE || !asks_for_file(req)))

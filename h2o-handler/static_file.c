@@ -250,7 +250,7 @@ static bool may_follow(struct stream *stream)
     const struct tf_routes *const routes = stream->worker->routes.current;
     const char *const path = job->file.link_path;
     const char *const user = job->user[0] != '\0' ? job->user : NULL;
-    return path == NULL || (!tf_routes_are_settings(routes, job->site, path, strlen(path)) &&
+    return path == NULL || (!tf_routes_is_private(routes, job->site, path, strlen(path)) &&
                             tf_gate_may_read(tf_routes_access(routes, job->site), user, path, strlen(path)));
 }
 

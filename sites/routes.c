@@ -350,17 +350,24 @@ const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char
     return entry == TF_ROUTES_NONE ? NULL : &routes->routes[entry];
 }
 
-bool tf_routes_are_settings(const struct tf_routes *routes, const char *site, const char *path, size_t path_length)
+/* Whether the path ends so, in any case, and what it is beside: the same path with `instead` for the end. */
+static bool is_beside(const struct tf_routes *routes, const char *site, const char *path, size_t path_length,
+                      const char *end, const char *instead)
 {
-    static const char suffix[] = ".yaml", function_suffix[] = ".wasm";
-    size_t const length = sizeof(suffix) - 1;
+    size_t const length = strlen(end), stem = path_length - length;
     char function[TF_ROUTE_PATH_BYTES];
-    if (path_length <= length || path_length >= sizeof(function) ||
-        strncasecmp(path + path_length - length, suffix, length) != 0)
+    if (path_length <= length || stem + strlen(instead) >= sizeof(function) ||
+        strncasecmp(path + stem, end, length) != 0)
         return false;
-    memcpy(function, path, path_length - length);
-    memcpy(function + path_length - length, function_suffix, length);
-    return tf_routes_find(routes, site, function, path_length) != NULL;
+    memcpy(function, path, stem);
+    memcpy(function + stem, instead, strlen(instead));
+    return tf_routes_find(routes, site, function, stem + strlen(instead)) != NULL;
+}
+
+bool tf_routes_is_private(const struct tf_routes *routes, const char *site, const char *path, size_t path_length)
+{
+    return is_beside(routes, site, path, path_length, ".yaml", ".wasm") ||
+           is_beside(routes, site, path, path_length, ".wasm.txt", ".wasm");
 }
 
 const struct tf_route *tf_routes_match(const struct tf_routes *routes, const char *site, const char *path,

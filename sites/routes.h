@@ -71,8 +71,9 @@ const struct tf_access *tf_routes_access(const struct tf_routes *routes, const c
 /* Constant time; no allocation. `path` need not be NUL-terminated. NULL: none. */
 const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char *site, const char *path,
                                       size_t path_length);
-/* The path names the settings of a function of this table ("a/fn.yaml"), in whatever case: for nobody to read. */
-bool tf_routes_are_settings(const struct tf_routes *routes, const char *site, const char *path, size_t path_length);
+/* The path names the settings or the report of a function of this table ("a/fn.yaml", "a/fn.wasm.txt"), in whatever
+ * case: for nobody to read. */
+bool tf_routes_is_private(const struct tf_routes *routes, const char *site, const char *path, size_t path_length);
 /* The pattern of a site that fits a request's path (decoded, without its first slash); NULL: none does. At most
  * TF_ROUTES_PATTERNS_MOST are looked at. */
 const struct tf_route *tf_routes_match(const struct tf_routes *routes, const char *site, const char *path,

@@ -161,6 +161,8 @@ class Reports(e2e.Case):
         self.server.put("never.wasm", import_of_nothing)
         self.assertIn('"env"."no_such"', self.report("never.wasm", "Nothing is live:"))
         # No report makes a build, and no report is served.
+        for path in ("/r.wasm.txt", "/R.WASM.TXT", "/r.wasm%2etxt", "/r.wasm.tx%74", "/never.wasm.txt"):
+            self.assert_status(self.server.ask(path), 404)
         self.assertEqual(sorted(self.server.functions()), ["_default/never.wasm", "_default/r.wasm"])
         os.unlink(self.server.path("never.wasm"))
         self.server.until(lambda: not os.path.exists(self.server.path("never.wasm.txt")), "its report is gone, too")
