@@ -133,6 +133,19 @@ static void print_outbound(const json_t *facts)
     }
 }
 
+/* Where domains were looked up at all. */
+static void print_domains(const json_t *facts)
+{
+    if (number_of(facts, "domains_looked_up") + number_of(facts, "domains_known") > 0)
+        printf(", domains: %lld known, %lld absent, %lld looked up (%lld failed, %lld of them kept), %lld over limits",
+               number_of(facts, "domains_known"), number_of(facts, "domains_absent"),
+               number_of(facts, "domains_looked_up"), number_of(facts, "domains_failed"),
+               number_of(facts, "domains_stale"), number_of(facts, "domains_over"));
+    if (number_of(facts, "domains_waited") + number_of(facts, "domains_refused") > 0)
+        printf(", %lld requests waited for their domain, %lld are to come back", number_of(facts, "domains_waited"),
+               number_of(facts, "domains_refused"));
+}
+
 static void print_worker(const json_t *worker)
 {
     const json_t *const facts = json_object_get(worker, "facts");
@@ -143,6 +156,7 @@ static void print_worker(const json_t *worker)
            number_of(facts, "slots_reserved"), number_of(facts, "memory_bytes") >> 20,
            number_of(facts, "memory_bytes_max") >> 20);
     print_outbound(facts);
+    print_domains(facts);
     if (number_of(worker, "dropped") > 0)
         printf(", %lld records lost", number_of(worker, "dropped"));
     if (number_of(worker, "bad") + number_of(worker, "lies") > 0)

@@ -225,6 +225,25 @@ struct tf_link_events tf_domains_events(struct tf_worker *worker)
                                    .sent = on_word};
 }
 
+/* ---- counters ---- */
+
+void tf_domains_tell(const struct tf_worker *worker, struct tf_log_facts *facts)
+{
+    const struct tf_domains *const domains = &worker->domains;
+    facts->domains_asked = domains->asked;
+    facts->domains_waited = domains->waited;
+    facts->domains_refused = domains->refused;
+    if (!domains->is_open || worker->config->index != 0)
+        return;
+    const struct tf_domain_page *const page = domains->table.page;
+    facts->domains_known = atomic_load_explicit(&page->counts.known, memory_order_relaxed);
+    facts->domains_absent = atomic_load_explicit(&page->counts.others, memory_order_relaxed);
+    facts->domains_looked_up = atomic_load_explicit(&page->counts.looked_up, memory_order_relaxed);
+    facts->domains_failed = atomic_load_explicit(&page->counts.failed, memory_order_relaxed);
+    facts->domains_stale = atomic_load_explicit(&page->counts.stale, memory_order_relaxed);
+    facts->domains_over = atomic_load_explicit(&page->counts.refused, memory_order_relaxed);
+}
+
 /* ---- opening ---- */
 
 int tf_domains_init(struct tf_worker *worker, struct tf_error *error)

@@ -16,6 +16,7 @@
 #include "base/link.h"
 #include "sites/domain_table.h"
 #include <terrafirma/error.h>
+#include <terrafirma/log_record.h>
 
 struct tf_worker;
 
@@ -51,6 +52,9 @@ void tf_domains_dispose(struct tf_worker *worker);
 
 /* For the link to the service (calls.c). */
 struct tf_link_events tf_domains_events(struct tf_worker *worker);
+
+/* Its counters, and of the first worker those of the service. */
+void tf_domains_tell(const struct tf_worker *worker, struct tf_log_facts *facts);
 
 /* Asks, unless that is under way already: what is known goes on being used meanwhile. */
 void tf_domains_refresh(struct tf_worker *worker, const char *host);

@@ -66,31 +66,13 @@ static void follow(const struct tf_worker *worker, const struct tf_routes *route
         refuse(place, 503, not_listed);
 }
 
-static bool is_in(const char *const *patterns, size_t count, const char *host)
-{
-    size_t i = 0;
-    while (i < count && !tf_domain_matches(patterns[i], host))
-        i++;
-    return i < count;
-}
-
-/* The operator's lists. A denied name takes along all below it. */
-static bool is_wanted(const struct tf_worker_domains *domains, const char *host)
-{
-    for (const char *at = host; at != NULL; at = strchr(at, '.')) {
-        at += *at == '.';
-        if (is_in(domains->deny, domains->deny_count, at))
-            return false;
-    }
-    return domains->allow_count == 0 || is_in(domains->allow, domains->allow_count, host);
-}
-
 /* What the DNS says, as far as it is known. */
 static void ask_domain(struct tf_worker *worker, const struct tf_routes *routes, const char *host, uint64_t now_ns,
                        struct tf_place *place)
 {
     struct tf_domain_fact fact;
-    if (!is_wanted(&worker->config->domains, host)) {
+    const struct tf_worker_domains *const domains = &worker->config->domains;
+    if (!tf_domain_is_wanted(domains->deny, domains->deny_count, domains->allow, domains->allow_count, host)) {
         refuse(place, 503, not_served);
         return;
     }

@@ -119,7 +119,7 @@ static void write_facts(struct tf_worker *worker)
     struct tf_runtime_counters counters;
     uint8_t record[TF_LOG_RECORD_BYTES_MAX];
     tf_runtime_counters(worker->runtime, &counters);
-    struct tf_log_facts const facts = {
+    struct tf_log_facts facts = {
         .time_ns = real_time_of(&worker->report, worker->report.clock.monotonic_ns),
         .process = worker->report.process,
         .connections = worker->server.listeners.connection_count,
@@ -157,6 +157,7 @@ static void write_facts(struct tf_worker *worker)
         .memory_refused = counters.memory_refused,
         .memories_reclaimed = counters.memories_reclaimed,
     };
+    tf_domains_tell(worker, &facts);
     tf_ring_write(&worker->report.ring, record, (uint32_t)tf_log_record_facts(record, &facts));
 }
 

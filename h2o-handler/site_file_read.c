@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "h2o-handler/file.h"
+#include "sites/class.h"
 
 #define OPEN_ATTEMPTS 4
 
@@ -142,7 +143,9 @@ void tf_site_file_read(int root_fd, const char *site, enum tf_site_kind kind, co
 {
     bool const is_folder = kind == TF_SITE_FOLDER;
     *ret_file = (struct tf_site_file){.status = TF_SERVICE_BAD};
-    int const site_fd = is_hidden(path) ? -1 : open_plain(root_fd, site, O_PATH | O_DIRECTORY);
+    char folder[TF_SITE_NAME_BYTES];
+    tf_class_folder_of(site, folder);
+    int const site_fd = is_hidden(path) ? -1 : open_plain(root_fd, folder, O_PATH | O_DIRECTORY);
     if (site_fd == -1)
         return;
     int fd = -1;

@@ -5,6 +5,8 @@
 
 /* In one folder's name; KBFS has the same order of magnitude. */
 #define PEOPLE_MAX 64
+/* As long as the name of any site may be. */
+#define SITE_MOST 253u
 
 static const char *const classes[] = {"private", "public", "team"};
 #define CLASS_COUNT (sizeof(classes) / sizeof(classes[0]))
@@ -136,7 +138,7 @@ bool tf_class_canonical(const char *site, char ret_canonical[TF_SITE_NAME_BYTES]
     size_t const class = colon != NULL ? class_at(site, (size_t)(colon - site)) : CLASS_COUNT;
     size_t const length = strlen(site);
     char lower[TF_SITE_NAME_BYTES];
-    if (class == CLASS_COUNT || length >= sizeof(lower))
+    if (class == CLASS_COUNT || length > SITE_MOST)
         return false;
     for (size_t i = 0; i <= length; i++)
         lower[i] = site[i] >= 'A' && site[i] <= 'Z' ? (char)(site[i] - 'A' + 'a') : site[i];

@@ -248,6 +248,25 @@ bool tf_domain_matches(const char *pattern, const char *host)
     return strcmp(pattern, host) == 0;
 }
 
+static bool is_in(const char *const *patterns, size_t count, const char *host)
+{
+    size_t i = 0;
+    while (i < count && !tf_domain_matches(patterns[i], host))
+        i++;
+    return i < count;
+}
+
+bool tf_domain_is_wanted(const char *const *deny, size_t deny_count, const char *const *allow, size_t allow_count,
+                         const char *host)
+{
+    for (const char *at = host; at != NULL; at = strchr(at, '.')) {
+        at += *at == '.';
+        if (is_in(deny, deny_count, at))
+            return false;
+    }
+    return allow_count == 0 || is_in(allow, allow_count, host);
+}
+
 bool tf_domain_pattern_is_valid(const char *pattern)
 {
     const char *const host = pattern[0] == '*' && pattern[1] == '.' ? pattern + 2 : pattern;

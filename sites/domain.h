@@ -89,6 +89,9 @@ bool tf_domain_parse_mapping(const char *line, char ret_host[TF_SITE_NAME_BYTES]
 /* Whether a pattern of an operator's or tenant's list means the host: "example.com" that one, "*.example.com" all below
  * it. Both in lower case. */
 bool tf_domain_matches(const char *pattern, const char *host);
+/* The operator's lists: a denied domain takes along all below it; where some are allowed, no others are. */
+bool tf_domain_is_wanted(const char *const *deny, size_t deny_count, const char *const *allow, size_t allow_count,
+                         const char *host);
 /* A host, or "*." and one, in lower case. */
 bool tf_domain_pattern_is_valid(const char *pattern);
 

@@ -21,7 +21,7 @@
 
 #include <terrafirma/abi.h>
 
-#define TF_LOG_RECORD_VERSION 2u
+#define TF_LOG_RECORD_VERSION 3u
 #define TF_LOG_RECORD_BYTES_MAX 4096u /* what a ring takes */
 
 enum tf_log_record_kind {
@@ -75,6 +75,15 @@ enum tf_log_outcome {
     X(outbound_protocol, 1, "those whose response was none, or was cut off")                                           \
     X(outbound_redirects, 1, "those that were redirected too often, or to where nothing may lead")                     \
     X(outbound_internal, 1, "those that failed for want of memory and the like")                                       \
+    X(domains_asked, 1, "domains that the domain service was asked about")                                             \
+    X(domains_waited, 1, "requests that waited for a domain to be looked up")                                          \
+    X(domains_refused, 1, "requests that were told to come back, as their domain is not known yet")                    \
+    X(domains_known, 0, "domains that are known to lead to a folder; of all workers, told by the first")               \
+    X(domains_absent, 0, "domains that are known to lead nowhere; likewise")                                           \
+    X(domains_looked_up, 1, "domains that were looked up; likewise")                                                   \
+    X(domains_failed, 1, "look-ups that failed; likewise")                                                             \
+    X(domains_stale, 1, "look-ups that failed, where what was known before goes on counting; likewise")                \
+    X(domains_over, 1, "look-ups beyond limits.domain_queries_s or domain_lookups; likewise")                          \
     X(slots_running, 0, "slots in which a guest runs, waits or is preempted")                                          \
     X(guests_started, 1, "guests that were started")                                                                   \
     X(guests_trapped, 1, "guests that trapped")                                                                        \

@@ -2,6 +2,7 @@
 resolvers do wrong; and that whoever is known waits for nobody's look-up."""
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -61,6 +62,7 @@ _keybase_pages.unlisted  TXT "kbp=/keybase/team/listed"
 _keybase_pages.a.below   TXT "kbp=/keybase/team/listed"
 _keybase_pages.www.denied TXT "kbp=/keybase/public/alice"
 _keybase_pages.xdenied   TXT "kbp=/keybase/public/alice"
+_keybase_pages.guarded   TXT "kbp=/keybase/team/guarded/shut"
 _keybase_pages.192       TXT "kbp=/keybase/public/alice"
 """ % " ".join('"%s"' % (c * 250) for c in "abcdefghijklmnop")
 
@@ -99,6 +101,9 @@ class Domains(e2e.Case):
         server.put("f.wasm", guests.answer("function of alice"), site="private/alice,kbwasm")
         server.put("f.wasm", guests.answer("function of sub"), site="private/alice,kbwasm/sub")
         server.put("f.wasm", guests.answer("function of folder"), site="folder.example")
+        server.put("where.txt", b"guarded", site="team/guarded/shut")
+        server.put(".kbp_config", b'{"version": "v1", "per_path_configs": {"/": {"anonymous_permissions": "read"}, '
+                   b'"/shut": {"anonymous_permissions": ""}}}', site="team/guarded")
         server.put(".domains", b"# who may\nListed.example\n*.below.example\nno domain\n", site="team/listed")
 
     def where(self, host, path="/where.txt"):
@@ -209,6 +214,40 @@ class Domains(e2e.Case):
             return self.where(host)
         except OSError:
             return None
+
+    def test_rules_at_the_top_count_below(self):
+        self.server.until(lambda: self.where("guarded.example") == 403, "the rules of the folder above count")
+        self.assertEqual(self.where("guarded.example", "/.kbp_config"), 403)
+
+    def resolve(self, host):
+        result = subprocess.run([e2e.PROGRAM, "resolve", host, "--root", self.server.root, "--cache", self.server.cache,
+                                 "--config", self.server.config], capture_output=True, check=False, timeout=60)
+        self.assertEqual(result.stderr, b"")
+        return result.returncode, result.stdout.decode()
+
+    def test_a_command_tells_the_steps(self):
+        for host, code, words in (("plain.example", 0, ["asking 127.0.0.1", "private/alice,kbwasm", "there is none"]),
+                                  ("Own.example:80", 0, ["private/alice,kbwasm/sub"]),
+                                  ("spelled.example", 0, ["private/Carol,bob"]),
+                                  ("two.example", 1, ["more than one", "412"]),
+                                  ("nobody.example", 1, ["no such folder"]),
+                                  ("unheard.example", 0, ["no record", "_default"]),
+                                  ("www.denied.example", 1, ["domains.deny"]),
+                                  ("mapped.example", 0, ["mapping", "private/alice,kbwasm/sub"]),
+                                  ("folder.example", 0, ["folder    folder.example"]),
+                                  ("localhost", 0, ["not asked", "_default"])):
+            status, text = self.resolve(host)
+            self.assertEqual(status, code, text)
+            for word in words:
+                self.assertIn(word, text, host)
+
+    def test_the_status_counts_domains(self):
+        self.assertEqual(self.where("plain.example"), "served from private/alice,kbwasm")
+
+        def status():
+            return subprocess.run([e2e.PROGRAM, "status", "--root", self.server.root, "--cache", self.server.cache],
+                                  capture_output=True, check=False, timeout=60).stdout.decode()
+        self.server.until(lambda: ", domains: " in status() and " known, " in status(), "the status tells of domains")
 
     def test_requests_with_bodies_wait_too(self):
         response = self.server.ask("/f", method="POST", body=b"x" * 100000, host="bare.example")

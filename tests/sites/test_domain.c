@@ -63,9 +63,12 @@ static void crowds_and_long_names_are_refused(void)
     for (int i = 60; i < 80; i++)
         snprintf(site + strlen(site), 8, ",%d", i);
     CHECK(!tf_class_canonical(site, canonical));
-    memset(site, 'a', sizeof(site) - 1);
+    memset(site, 'a', sizeof(site));
     memcpy(site, "private:", 8);
-    CHECK(!tf_class_canonical(site, canonical));
+    site[254] = '\0';
+    CHECK(!tf_class_canonical(site, canonical) && !tf_site_name_is_valid(site));
+    site[253] = '\0';
+    CHECK(tf_class_canonical(site, canonical) && tf_site_name_is_valid(site));
 }
 
 static void sites_of_a_class_lie_one_deeper(void)
