@@ -46,20 +46,13 @@ static void add_guest_header(h2o_req_t *req, const struct tf_header *header)
     h2o_add_header_by_str(&req->pool, &req->res.headers, name, name_length, 1, NULL, value, value_length);
 }
 
-/* Of a header that was there before and that the guest set too, the guest's counts. */
-static void drop_replaced(h2o_req_t *req, size_t before)
+void tf_response_drop_origin(h2o_req_t *req, size_t from)
 {
-    for (size_t i = before; i-- > 0;) {
-        const h2o_iovec_t *const name = req->res.headers.entries[i].name;
-        for (size_t j = before; j < req->res.headers.size; j++) {
-            const h2o_iovec_t *const theirs = req->res.headers.entries[j].name;
-            if (h2o_memis(name->base, name->len, theirs->base, theirs->len)) {
-                h2o_delete_header(&req->res.headers, (ssize_t)i);
-                before--;
-                break;
-            }
-        }
-    }
+    static const char name[] = "access-control-allow-origin";
+    h2o_headers_t *const headers = &req->res.headers;
+    ssize_t const at = headers->size > from ? h2o_find_header_by_str(headers, name, sizeof(name) - 1, -1) : -1;
+    if (at != -1 && (from == 0 || h2o_find_header_by_str(headers, name, sizeof(name) - 1, at) != -1))
+        h2o_delete_header(headers, at);
 }
 
 void tf_respond_guest(h2o_req_t *req, const struct tf_response *response)
@@ -69,7 +62,7 @@ void tf_respond_guest(h2o_req_t *req, const struct tf_response *response)
     for (size_t i = 0; i < response->header_count; i++)
         add_guest_header(req, &response->headers[i]);
     if (before > 0)
-        drop_replaced(req, before);
+        tf_response_drop_origin(req, before); /* what the guest says itself counts */
     h2o_iovec_t body = h2o_iovec_init(NULL, response->body.length);
     if (body.len > 0 && tf_status_has_body(response->status) && !tf_request_is_head(req)) {
         body.base = h2o_mem_alloc_pool(&req->pool, body.len);

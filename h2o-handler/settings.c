@@ -181,6 +181,7 @@ static bool add_origin(h2o_req_t *req, const struct tf_settings *settings)
     h2o_iovec_t const origin = header_of(req, "origin");
     if (origins->count == 0)
         return false;
+    tf_response_drop_origin(req, 0); /* the site's rules may have said more: the function's own settings count */
     if (is_any(origins)) {
         if (origin.base == NULL)
             return false;

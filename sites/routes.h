@@ -15,7 +15,8 @@
  * entry. Functions follow their site; paths are relative to its folder, "/"-separated, without a leading slash, and end
  * in ".wasm". The builder writes gen-<n> below the cache's roots/<id>/, then raises the generation in the shared state;
  * a worker reads, checks the hash, and swaps between two requests. gen files that a worker has not moved past are kept.
- * They hold password hashes, and so are not for everybody to read.
+ * They hold the password hashes of sites' rules; all users of the machine may read them who may enter the cache's
+ * folder, because builder and workers need not be the same user.
  */
 #ifndef TF_SITES_ROUTES_H
 #define TF_SITES_ROUTES_H

@@ -90,7 +90,7 @@ int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_err
     } else {
         char name[GENERATION_NAME_BYTES];
         name_of(routes->generation, name);
-        result = tf_file_write_atomic(folder_fd, name, text.bytes, text.length, 0640, error);
+        result = tf_file_write_atomic(folder_fd, name, text.bytes, text.length, 0644, error);
     }
     tf_buffer_dispose(&text);
     return result;

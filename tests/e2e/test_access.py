@@ -50,6 +50,8 @@ class Rules(e2e.Case):
                                    "/cors": dict(READ, **{"Access-Control-Allow-Origin": "*"})}), site="open")
         put("cors/x.txt", b"x", site="open")
         put("cors/fn.wasm", guests.answer("cors"), site="open")
+        put("cors/own.wasm", guests.answer("own"), site="open")
+        put("cors/own.yaml", b"cors:\n  origins: [https://a.example]\n", site="open")
         put(".kbp_config", config({}), site="none")
         put(".kbp_config", config({"/a": READ}, key="acls"), site="noroot")
         put(".kbp_config", config({"/": dict(ALICE, **READ), "/a": ALICE, "/a/b": NONE, "/fn.wasm": ALICE,
@@ -148,6 +150,13 @@ class Rules(e2e.Case):
         self.assertEqual(self.ask("open", "/cors/fn.wasm").header("access-control-allow-origin"), "*")
         self.assertEqual(self.ask("open", "/cors/fn.wasm").header("access-control-allow-origin"), "*")
         self.assertIsNone(self.ask("open", "/").header("access-control-allow-origin"))
+        # A function's settings say it better.
+        self.server.wait_for("/cors/own", host="open")
+        response = self.ask("open", "/cors/own", ("Origin", "https://a.example"))
+        self.assertEqual([value for name, value in response.headers if name == "access-control-allow-origin"],
+                         ["https://a.example"])
+        self.assertIsNone(self.ask("open", "/cors/own", ("Origin", "https://b.example"))
+                          .header("access-control-allow-origin"))
 
     def test_pages_of_the_sites_own(self):
         response = self.ask("pages", "/nothing/here")
