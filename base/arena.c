@@ -33,6 +33,12 @@ void tf_arena_init(struct tf_arena *arena, size_t first_block_bytes, size_t maxi
     *arena = (struct tf_arena){.maximum = maximum, .first_block_bytes = first_block_bytes};
 }
 
+void tf_arena_ask(struct tf_arena *arena, tf_arena_may_grow_fn may_grow, void *context)
+{
+    arena->may_grow = may_grow;
+    arena->context = context;
+}
+
 static void free_blocks(struct tf_arena_block *block, const struct tf_arena_block *end)
 {
     while (block != end) {
@@ -71,6 +77,9 @@ static struct tf_arena_block *add_block(struct tf_arena *arena, size_t bytes)
     }
     if (capacity < bytes)
         capacity = bytes;
+    if (arena->blocks != NULL && arena->may_grow != NULL &&
+        !arena->may_grow(arena->context, sizeof(struct tf_arena_block) + capacity))
+        return NULL;
     struct tf_arena_block *const block = malloc(sizeof(*block) + capacity);
     if (block == NULL)
         return NULL;
@@ -90,7 +99,11 @@ void *tf_arena_allocate(struct tf_arena *arena, size_t bytes)
     if (padded > arena->maximum - arena->used)
         return NULL;
     struct tf_arena_block *block = arena->blocks;
-    if (block == NULL || padded > block->capacity - block->used) {
+    if (block == NULL) /* of the ordinary size, whatever is asked for: it is the one that is kept */
+        block = add_block(arena, 0);
+    if (block == NULL)
+        return NULL;
+    if (padded > block->capacity - block->used) {
         block = add_block(arena, padded);
         if (block == NULL)
             return NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "h2o-handler/outgoing.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
 #include "h2o-handler/target.h"
@@ -274,6 +275,7 @@ static void answer_returned(struct tf_exchange *exchange)
     }
     if (exchange->served != NULL)
         tf_served_add_cors(exchange, response);
+    tf_outgoing_hold(exchange->worker, exchange->account, exchange->req, response->body.length);
     tf_respond_guest(exchange->req, response);
     /* Only now, with the response on its way: the next request waits for the reset, this client does not. */
     conclude(exchange, TF_LOG_OUTCOME_RETURNED, 0);

@@ -192,3 +192,9 @@ void tf_schedule_guest_ended(struct tf_worker *worker, struct tf_entry *entry, s
     tf_schedule_wake_first(worker, &entry->crowded);
     tf_schedule_wake_first(worker, &worker->schedule.slotless);
 }
+
+void tf_schedule_memory_freed(struct tf_worker *worker, struct tf_site_account *account)
+{
+    tf_schedule_wake_first(worker, &account->crowded);
+    tf_schedule_wake_first(worker, &worker->schedule.slotless);
+}

@@ -84,6 +84,8 @@ void tf_schedule_forget(struct tf_exchange *exchange);
 void tf_schedule_turn(struct tf_worker *worker);
 /* Lets the first of a list of waiting exchanges go on. */
 void tf_schedule_wake_first(struct tf_worker *worker, h2o_linklist_t *list);
+/* Memory was given back outside of a guest's end: lets one go on that waited for some. */
+void tf_schedule_memory_freed(struct tf_worker *worker, struct tf_site_account *account);
 /* A guest of `entry` and `account` ended: lets one that waited for that go on. */
 void tf_schedule_guest_ended(struct tf_worker *worker, struct tf_entry *entry, struct tf_site_account *account);
 

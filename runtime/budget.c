@@ -1,10 +1,11 @@
 /*
- * Who may have how much linear memory.
+ * Who may have how much memory: linear memory, and what the host holds for guests beside it (responses, files of WASI,
+ * answers on their way to slow clients). Not counted is what each slot keeps for life: its arena's first block.
  *
  * Two counts. A worker's: the accessible memory of all bound slots, whether they run, are warm or wait to be put back,
- * against limits.worker_memory_bytes; what is idle gives way to what is wanted. A tenant's: the memory that its guests
- * have, against what the caller allows it, so that one tenant cannot have all of a worker's. Counted where memory
- * grows, is bound or is unbound: a warm slot's start costs two additions.
+ * and what is held, against limits.worker_memory_bytes; what is idle gives way to what is wanted. A tenant's: what its
+ * guests have and what is held for it, against what the caller allows it, so that one tenant cannot have all of a
+ * worker's. Counted where memory grows, is bound or is unbound: a warm slot's start costs two additions.
  */
 #include "runtime/internal.h"
 
@@ -65,4 +66,48 @@ void tf_budget_give_back(struct tf_guest *guest, uint64_t bytes)
     if (guest->tenant != NULL)
         guest->tenant->memory_bytes -= bytes;
     guest->memory_bytes -= bytes;
+}
+
+bool tf_guest_hold(struct tf_guest *guest, uint64_t bytes)
+{
+    struct tf_runtime *const runtime = guest->slot->runtime;
+    if (!tf_budget_take(guest, bytes))
+        return false;
+    if (!tf_budget_make_room(runtime, bytes, false)) {
+        tf_budget_give_back(guest, bytes);
+        return false;
+    }
+    guest->held_bytes += bytes;
+    runtime->counters.memory_bytes += bytes;
+    return true;
+}
+
+void tf_guest_let_go(struct tf_guest *guest, uint64_t bytes)
+{
+    guest->held_bytes -= bytes;
+    guest->slot->runtime->counters.memory_bytes -= bytes;
+    tf_budget_give_back(guest, bytes);
+}
+
+bool tf_budget_may_grow(void *guest, size_t bytes)
+{
+    return tf_guest_hold(guest, bytes);
+}
+
+void tf_budget_give_back_all(struct tf_guest *guest)
+{
+    tf_guest_let_go(guest, guest->held_bytes);
+    tf_budget_give_back(guest, guest->memory_bytes);
+}
+
+void tf_runtime_hold(struct tf_runtime *runtime, struct tf_tenant *tenant, uint64_t bytes)
+{
+    runtime->counters.memory_bytes += bytes;
+    tenant->memory_bytes += bytes;
+}
+
+void tf_runtime_let_go(struct tf_runtime *runtime, struct tf_tenant *tenant, uint64_t bytes)
+{
+    runtime->counters.memory_bytes -= bytes;
+    tenant->memory_bytes -= bytes;
 }

@@ -284,7 +284,7 @@ void tf_guest_finish(struct tf_guest **guest_pointer)
     slot->runtime->counters.slots_running--;
     tf_arena_reset(&guest->arena);
     struct tf_tenant *const tenant = guest->tenant;
-    tf_budget_give_back(guest, guest->memory_bytes);
+    tf_budget_give_back_all(guest);
     guest->tenant = NULL;
     uint64_t const reset_ns = tf_slot_release(slot);
     if (tenant != NULL)

@@ -48,6 +48,11 @@ struct tf_arena *tf_guest_arena(struct tf_guest *guest);
 struct tf_terrarium *tf_guest_terrarium(struct tf_guest *guest);
 const struct tf_limits *tf_guest_limits(const struct tf_guest *guest);
 
+/* Before memory of the host is taken for what a guest does: counts it as the guest's, if the budgets of its tenant and
+ * of the worker allow. What is not let go ends with the request. */
+bool tf_guest_hold(struct tf_guest *guest, uint64_t bytes);
+void tf_guest_let_go(struct tf_guest *guest, uint64_t bytes);
+
 /* NULL until the request's first WASI call made it. */
 struct tf_wasi *tf_guest_wasi(const struct tf_guest *guest);
 void tf_guest_set_wasi(struct tf_guest *guest, struct tf_wasi *wasi);

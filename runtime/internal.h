@@ -91,6 +91,7 @@ struct tf_guest {
     const struct tf_request *request;
     struct tf_tenant *tenant; /* the request's; NULL: nobody counts */
     uint64_t memory_bytes;    /* what it was charged */
+    uint64_t held_bytes;      /* of that, beside linear memory: the worker's count has it too */
     void *context;
     struct tf_arena arena;
     struct tf_terrarium terrarium;
@@ -235,6 +236,10 @@ bool tf_budget_make_room(struct tf_runtime *runtime, uint64_t bytes, bool is_sta
 /* Charges the guest's tenant with memory, if it may have it. */
 bool tf_budget_take(struct tf_guest *guest, uint64_t bytes);
 void tf_budget_give_back(struct tf_guest *guest, uint64_t bytes);
+/* The arena's question; `guest` is a struct tf_guest. */
+bool tf_budget_may_grow(void *guest, size_t bytes);
+/* All that the guest has, of every sort. */
+void tf_budget_give_back_all(struct tf_guest *guest);
 /* Whether a function whose memory begins with `bytes` can ever run. */
 static inline bool tf_budget_admits(const struct tf_limits *limits, uint64_t bytes)
 {

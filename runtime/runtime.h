@@ -71,7 +71,7 @@ struct tf_program {
 
 /* Whose guests they are: what these have and owe together. The caller's; it must outlive them. */
 struct tf_tenant {
-    uint64_t memory_bytes, memory_bytes_max; /* linear memory; growth beyond fails */
+    uint64_t memory_bytes, memory_bytes_max; /* linear and what is held beside it; growth beyond fails */
     uint64_t reset_ns; /* what resets cost, beyond the ordinary; the caller takes it from here */
 };
 
@@ -127,6 +127,11 @@ bool tf_runtime_clean(struct tf_runtime *runtime);
 /* From the next turn of a guest on, slices last half of what is configured, or all of it. For a loop that serves others
  * between two slices, who wait for the end of one; one that does not has nothing from it but more switches. */
 void tf_runtime_halve_slices(struct tf_runtime *runtime, bool are_halved);
+
+/* Counts memory of the caller's as a tenant's and the worker's, whatever their budgets are: for an answer that a guest
+ * left and that is still to be sent. While it is there, less is left for guests. */
+void tf_runtime_hold(struct tf_runtime *runtime, struct tf_tenant *tenant, uint64_t bytes);
+void tf_runtime_let_go(struct tf_runtime *runtime, struct tf_tenant *tenant, uint64_t bytes);
 
 struct tf_runtime_counters {
     uint64_t slots_reserved, slots_bound, slots_running;

@@ -22,6 +22,7 @@ static int open_host_area(struct tf_slot *slot)
     madvise(slot->stack_low, bytes, MADV_NOHUGEPAGE); /* a failure costs memory, not correctness */
     tf_arena_init(&slot->guest.arena, TF_ARENA_FIRST_BYTES,
                   TF_ARENA_FIRST_BYTES + tf_terrarium_arena_bytes(&slot->runtime->config.limits));
+    tf_arena_ask(&slot->guest.arena, tf_budget_may_grow, &slot->guest);
     slot->host_area_open = true;
     return 0;
 }

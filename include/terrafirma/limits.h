@@ -115,8 +115,8 @@
     X(domain_waiters,             512, 0,        100000,  "entries",  "requests of one worker that wait for one") \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
-    X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "linear memories in one worker, running or warm") \
-    X(site_memory_bytes, 2147483648, 65536, 1099511627776, "bytes", "linear memories of one site's running requests in one worker") \
+    X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "memory of functions in one worker, running or warm") \
+    X(site_memory_bytes, 2147483648, 65536, 1099511627776, "bytes", "memory of one site's running requests and unsent answers in one worker") \
     X(image_bytes,         2147483648, 134217728, 1099511627776, "bytes", "start images of the functions that one worker has loaded") \
     X(password_checks,             64, 1,         10000,  "entries",  "passwords that wait to be checked by one worker") \
     X(site_password_checks,        16, 1,         10000,  "entries",  "of these, of one site")                    \

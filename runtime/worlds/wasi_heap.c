@@ -20,9 +20,13 @@ void *tf_wasi_take(struct tf_wasi *wasi, size_t bytes)
     /* What a start function holds by now may be more: it ran under the server's own limit. */
     if (whole < bytes || wasi->heap_bytes > limit || whole > limit - wasi->heap_bytes)
         return NULL;
-    struct tf_wasi_block *const block = malloc(whole);
-    if (block == NULL)
+    if (!tf_guest_hold(wasi->guest, whole))
         return NULL;
+    struct tf_wasi_block *const block = malloc(whole);
+    if (block == NULL) {
+        tf_guest_let_go(wasi->guest, whole);
+        return NULL;
+    }
     block->bytes = whole;
     block->next = wasi->blocks;
     block->link = &wasi->blocks;
@@ -43,6 +47,7 @@ void tf_wasi_give(struct tf_wasi *wasi, void *taken)
     if (block->next != NULL)
         block->next->link = block->link;
     wasi->heap_bytes -= block->bytes;
+    tf_guest_let_go(wasi->guest, block->bytes);
     free(block);
 }
 

@@ -83,6 +83,36 @@ static void copies_end_in_nul(void)
     tf_arena_dispose(&arena);
 }
 
+struct asked {
+    size_t left, taken;
+};
+
+static bool may_grow(void *context, size_t bytes)
+{
+    struct asked *const asked = context;
+    if (bytes > asked->left)
+        return false;
+    asked->left -= bytes;
+    asked->taken += bytes;
+    return true;
+}
+
+static void it_asks_before_it_grows(void)
+{
+    struct tf_arena arena;
+    struct asked asked = {.left = 10000};
+    tf_arena_init(&arena, 1024, 1 << 20);
+    tf_arena_ask(&arena, may_grow, &asked);
+    CHECK(tf_arena_allocate(&arena, 1024) != NULL && asked.taken == 0);
+    CHECK(tf_arena_allocate(&arena, 8000) != NULL && asked.taken >= 8000 && asked.taken < 9000);
+    size_t const taken = asked.taken;
+    CHECK(tf_arena_allocate(&arena, 9000) == NULL && asked.taken == taken);
+    CHECK(tf_arena_allocate(&arena, 100) == NULL); /* a block of its own would be as large as the last but one */
+    tf_arena_reset(&arena);
+    CHECK(tf_arena_allocate(&arena, 1024) != NULL && asked.taken == taken);
+    tf_arena_dispose(&arena);
+}
+
 TEST_MAIN(TEST(allocations_are_aligned_and_apart), TEST(the_maximum_holds),
           TEST(a_padded_size_does_not_pass_an_odd_maximum), TEST(reset_keeps_the_first_block_only),
-          TEST(copies_end_in_nul))
+          TEST(copies_end_in_nul), TEST(it_asks_before_it_grows))

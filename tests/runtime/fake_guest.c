@@ -226,6 +226,14 @@ static void run_compute(void *instance)
     set_status(instance, (uint32_t)(100 + (result.bits ^ integer) % 900));
 }
 
+/* Two bodies, the second one larger: the host keeps copies of both till the end. */
+static void run_answer(void *instance)
+{
+    for (uint32_t kib = 512; kib <= 1024; kib += 512)
+        ((uint32_t(*)(void *, uint32_t, uint32_t, uint32_t))HEADER(instance)->host->rows[TF_ROW_RESP_SET_BODY])(
+            HEADER(instance), 0, 0, kib << 10);
+}
+
 static void start_state(void *instance)
 {
     struct instance *const self = instance;
@@ -296,6 +304,7 @@ MODULE(fake_state_strict, run_state, NULL, TF_ABI_STRICT, 8);
 MODULE(fake_state_then_trap, run_state_then_trap, NULL, 0, 8);
 MODULE(fake_state_then_spin, run_state_then_spin, NULL, 0, 8);
 MODULE(fake_fill, run_fill, NULL, 0, 8);
+MODULE(fake_answer, run_answer, NULL, 0, 8);
 MODULE(fake_hoard, run_hoard, NULL, 0, 8);
 MODULE(fake_below_memory, run_below_memory, NULL, 0, 8);
 MODULE(fake_out_of_bounds, run_out_of_bounds, NULL, 0, 8);

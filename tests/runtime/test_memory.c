@@ -235,6 +235,40 @@ static void test_tenants_have_their_share(void)
     tf_runtime_destroy(&runtime);
 }
 
+/* What the host holds for guests counts like what they have. */
+static void test_answers_count(void)
+{
+    enum { BODIES = 1536 << 10, NEARLY = 64 << 10 }; /* of fake_answer; of the arena's blocks beside them */
+    struct tf_runtime_config const settings = patient();
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function *function = function_new(runtime, "fake_answer");
+    struct tf_tenant large = {.memory_bytes_max = 64 * MIB}, small = {.memory_bytes_max = START_BYTES + MIB};
+    struct tf_guest *guest = start(function, &large, 0);
+    CHECK(resume(guest) == TF_OUTCOME_RETURNED && tf_guest_response(guest)->body.length == MIB);
+    CHECK_MESSAGE(large.memory_bytes >= START_BYTES + BODIES && large.memory_bytes <= START_BYTES + BODIES + NEARLY,
+                  "%llu", (unsigned long long)large.memory_bytes);
+    CHECK(counters_of(runtime).memory_bytes == large.memory_bytes);
+    tf_guest_finish(&guest);
+    CHECK(large.memory_bytes == 0 && counters_of(runtime).memory_bytes == START_BYTES);
+    guest = start(function, &small, 0);
+    CHECK(resume(guest) == TF_OUTCOME_TRAPPED && tf_guest_trap_kind(guest) == TF_TRAP_OUTPUT_LIMIT);
+    CHECK(small.memory_bytes <= small.memory_bytes_max);
+    tf_guest_finish(&guest);
+    CHECK(small.memory_bytes == 0 && counters_of(runtime).memory_bytes == START_BYTES);
+    /* An answer that is still to be sent leaves less for guests. */
+    tf_runtime_hold(runtime, &large, 62 * MIB);
+    guest = start(function, &large, 0);
+    CHECK(resume(guest) == TF_OUTCOME_TRAPPED && tf_guest_trap_kind(guest) == TF_TRAP_OUTPUT_LIMIT);
+    tf_guest_finish(&guest);
+    tf_runtime_let_go(runtime, &large, 62 * MIB);
+    guest = start(function, &large, 0);
+    CHECK(resume(guest) == TF_OUTCOME_RETURNED);
+    tf_guest_finish(&guest);
+    CHECK(large.memory_bytes == 0 && counters_of(runtime).memory_bytes == START_BYTES);
+    tf_function_destroy(&function);
+    tf_runtime_destroy(&runtime);
+}
+
 static void test_what_never_fits_is_refused(void)
 {
     struct tf_runtime_config settings = patient();
@@ -254,4 +288,4 @@ static void test_what_never_fits_is_refused(void)
 
 TEST_MAIN(TEST(test_large_memories_are_put_back_later), TEST(test_destroy_while_soiled),
           TEST(test_soiled_slots_give_way), TEST(test_hoarders), TEST(test_idle_memory_gives_way),
-          TEST(test_tenants_have_their_share), TEST(test_what_never_fits_is_refused))
+          TEST(test_tenants_have_their_share), TEST(test_answers_count), TEST(test_what_never_fits_is_refused))

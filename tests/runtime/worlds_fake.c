@@ -14,6 +14,7 @@ struct tf_guest *fake_reset(void)
     struct tf_guest *const guest = &the_guest;
     if (guest->wasi != NULL)
         tf_wasi_over(guest);
+    assert(guest->held_bytes == 0);
     if (guest->memory != NULL) {
         munmap(guest->memory, FAKE_MEMORY_MOST + TF_HOST_PAGE_BYTES);
         tf_arena_dispose(&guest->arena);
@@ -98,6 +99,18 @@ struct tf_terrarium *tf_guest_terrarium(struct tf_guest *guest)
 const struct tf_limits *tf_guest_limits(const struct tf_guest *guest)
 {
     return &guest->limits;
+}
+
+bool tf_guest_hold(struct tf_guest *guest, uint64_t bytes)
+{
+    guest->held_bytes += bytes;
+    return true;
+}
+
+void tf_guest_let_go(struct tf_guest *guest, uint64_t bytes)
+{
+    assert(bytes <= guest->held_bytes);
+    guest->held_bytes -= bytes;
 }
 
 struct tf_wasi *tf_guest_wasi(const struct tf_guest *guest)

@@ -29,6 +29,7 @@ struct tf_guest {
     struct tf_arena arena;
     uint8_t *memory;
     uint64_t memory_bytes;
+    uint64_t held_bytes; /* beside it, and beside the arena */
     uint32_t heap_next;
     uint32_t allocations;
     uint32_t (*allocate)(struct tf_guest *guest, uint32_t bytes); /* the guest's; NULL: it has none */
