@@ -16,6 +16,7 @@
 struct tf_confine_path {
     const char *path; /* a file or folder; what lies below is meant too */
     bool write;       /* may also be made, changed and removed */
+    bool execute;     /* programs may be started */
 };
 
 /* No program that is started later gains rights (set-user-ID, file capabilities). */
@@ -24,7 +25,7 @@ int tf_confine_no_new_privileges(struct tf_error *error);
 /* Becomes `user` for good: groups, gid, uid, no capabilities. Only as root. Errors: USAGE (no such user), SYSTEM. */
 int tf_confine_user(const char *user, struct tf_error *error);
 
-/* Landlock: from now on only these paths can be opened; nothing can be executed; from ABI 4 on no TCP connection can be
+/* Landlock: from now on only these paths can be opened; nothing else can be executed; from ABI 4 on no TCP connection can be
  * made and no port bound. A path that does not exist is left out. Errors: NOT_FOUND (the kernel has no Landlock: the
  * caller says so and goes on), SYSTEM. */
 int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct tf_error *error);

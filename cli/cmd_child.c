@@ -11,6 +11,7 @@
 
 #include "base/confine.h"
 #include "base/error.h"
+#include "cli/certificates_child.h"
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/places.h"
@@ -33,6 +34,8 @@ static const struct tf_option options[] = {
     {"--stop-fd", "FD", NULL, "readable or closed: stop"},
     {"--wake-fd", "FD", NULL, "eventfd of a worker"},
     {"--listen-fd", "FD", NULL, "listening socket"},
+    {"--listen-tls-fd", "FD", NULL, "listening socket for HTTPS"},
+    {"--tls-fd", "FD", NULL, "way between certificate service and worker"},
     {"--log-fd", "FD", NULL, "ring from a worker to the log service"},
     {"--call-wake-fd", "FD", NULL, "eventfd by which services wake a worker"},
     {"--link-fd", "FD", NULL, "link of a service to a worker"},
@@ -54,7 +57,8 @@ struct child {
     long parent, index;
     int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd, kv_page_fd, secrets_fd, domain_table_fd;
     int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
-    uint32_t wake_count, log_count, listen_count;
+    int tls_fds[TF_WORKERS_MAX], listen_tls_fds[TF_CONFIG_LISTEN_MAX];
+    uint32_t wake_count, log_count, listen_count, tls_count, listen_tls_count;
     int call_wake_fds[TF_WORKERS_MAX], link_fds[TF_WORKERS_MAX], service_wake_fd;
     uint32_t call_wake_count, link_count;
     struct tf_worker_service services[TF_SERVICE_COUNT];
@@ -125,6 +129,10 @@ static int on_option(void *context, const struct tf_option *option, const char *
         child->wake_fds[child->wake_count++] = (int)number;
     else if (strcmp(name, "--listen-fd") == 0 && child->listen_count < TF_CONFIG_LISTEN_MAX)
         child->listen_fds[child->listen_count++] = (int)number;
+    else if (strcmp(name, "--listen-tls-fd") == 0 && child->listen_tls_count < TF_CONFIG_LISTEN_MAX)
+        child->listen_tls_fds[child->listen_tls_count++] = (int)number;
+    else if (strcmp(name, "--tls-fd") == 0 && child->tls_count < TF_WORKERS_MAX)
+        child->tls_fds[child->tls_count++] = (int)number;
     else if (strcmp(name, "--log-fd") == 0 && child->log_count < TF_WORKERS_MAX)
         child->log_fds[child->log_count++] = (int)number;
     else if (strcmp(name, "--running-fd") == 0)
@@ -235,6 +243,12 @@ static int work(const struct child *child, struct tf_error *error)
     worker.kv_page_fd = child->kv_page_fd;
     worker.domains = tf_config_domains(&child->config, child->domain_table_fd);
     worker.has_site_files = child->config.no_site_files == 0;
+    worker.tls_listen_fds = child->listen_tls_fds;
+    worker.tls_listen_count = child->listen_tls_count;
+    worker.tls_channel_fd = child->tls_count > 0 ? child->tls_fds[0] : 0;
+    worker.default_host = child->config.tls.default_host;
+    worker.redirects = child->config.tls.redirect == 0;
+    worker.https_port = (uint16_t)child->config.tls.https_port;
     memcpy(worker.services, child->services, sizeof(worker.services));
     struct tf_secrets *secrets = NULL;
     int result = child->secrets_fd >= 0 ? tf_secrets_receive(child->secrets_fd, &secrets, error) : TF_OK;
@@ -319,6 +333,18 @@ static int serve_others(const struct child *child, struct tf_error *error)
     return tf_service_child_run(&service, error);
 }
 
+static int keep_certificates(const struct child *child, struct tf_error *error)
+{
+    return tf_certificates_child_run(&child->config, child->state_fd, child->stop_fd, child->domain_table_fd,
+                                     child->tls_fds, child->tls_count, error);
+}
+
+static const char *certificates_user(const struct tf_config *config, long index)
+{
+    (void)index;
+    return tf_config_certificates_user(config);
+}
+
 static const char *worker_user(const struct tf_config *config, long index)
 {
     (void)index;
@@ -366,6 +392,20 @@ static int run_logs(const struct tf_command *command, int argc, char **argv)
 {
     return run_child(command, argc, argv, logs_user, keep_logs);
 }
+
+static int run_certificates(const struct tf_command *command, int argc, char **argv)
+{
+    return run_child(command, argc, argv, certificates_user, keep_certificates);
+}
+
+const struct tf_command tf_command_certificates_child = {
+    .name = "_certificates",
+    .synopsis = "…",
+    .details = "The certificate service's process. Started by terrafirma serve; of no use otherwise.\n",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .run = run_certificates,
+};
 
 const struct tf_command tf_command_logs_child = {
     .name = "_logs",

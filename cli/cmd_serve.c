@@ -22,6 +22,7 @@
 static const struct tf_option options[] = {
     {"--root", "DIR", "root", "the synced folder; each folder in it is a site (required)"},
     {"--listen", "HOST:PORT", "listen", "address to serve on; may be repeated (default " TF_CONFIG_LISTEN_DEFAULT ")"},
+    {"--listen-tls", "HOST:PORT", "listen_tls", "address to serve HTTPS on; may be repeated (default none)"},
     {"--workers", "N", "workers", "worker processes (default one per CPU)"},
     {"--jobs", "N", "watcher.jobs", "builds at the same time (default one per CPU)"},
     {"--user", "NAME", "user", "whom the children become when started as root (default they stay root)"},
@@ -75,8 +76,9 @@ static void say_what_users_lack(const struct tf_config *config)
                     {"builder", tf_config_builder_user(config)},
                     {"log service", tf_config_logs_user(config)},
                     {"outbound service", tf_config_outbound_user(config)},
-                    {"key-value service", tf_config_kv_user(config)}};
-    char roots[96] = "";
+                    {"key-value service", tf_config_kv_user(config)},
+                    {"certificate service", tf_config_certificates_user(config)}};
+    char roots[128] = "";
     if (geteuid() != 0) {
         fprintf(stderr, "terrafirma: serve: not started as root: workers, builder and services share one user; what "
                         "parts them is Landlock and seccomp\n");
@@ -102,7 +104,8 @@ static int check_users(const struct tf_config *config, struct passwd **ret_user,
                  {"users.builder", config->users.builder},
                  {"users.logs", config->users.logs},
                  {"users.outbound", config->users.outbound},
-                 {"users.kv", config->users.kv}};
+                 {"users.kv", config->users.kv},
+                 {"users.certificates", config->users.certificates}};
     for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
         int const result = users[i].name != NULL ? check_user(users[i].key, users[i].name, error) : TF_OK;
         if (result != TF_OK)
@@ -198,6 +201,8 @@ static int serve(struct tf_config *config, struct tf_error *error)
     if (result == TF_OK)
         result = resolve_root(config, error);
     if (result == TF_OK)
+        result = tf_config_check_tls_folders(config, error);
+    if (result == TF_OK)
         result = check_users(config, &user, error);
     if (result == TF_OK)
         result = tf_config_resolve_cache(config, error);
@@ -205,7 +210,7 @@ static int serve(struct tf_config *config, struct tf_error *error)
         result = make_cache(config, user, error);
     if (result == TF_OK)
         result = tf_places_make(config, error);
-    if (result == TF_OK && config->listen_count == 0)
+    if (result == TF_OK && config->listen_count == 0 && config->listen_tls_count == 0)
         result = tf_config_set(config, "listen", TF_CONFIG_LISTEN_DEFAULT, error);
     if (result != TF_OK)
         return result;

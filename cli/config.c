@@ -21,12 +21,19 @@
     {.section = #in_section, .name = #key, .kind = of_kind, .offset = offsetof(struct tf_config, in_section.key), \
      .initial = first, .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
 
+#define CHOICE(in_section, key, text, first, second, third, words) \
+    {.section = in_section, .name = #key, .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, tls.key), \
+     .initial_text = text, .unit = "", .choices = {first, second, third}, .what = words}
+
 static struct tf_key keys[] = {
     TOP(root, TF_KEY_TEXT, 0, 0, 0, "", "none", "the synced folder; each folder in it is a site"),
     TOP(cache, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where compiled functions are kept"),
     {.section = "", .name = "listen", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, listen),
      .count_offset = offsetof(struct tf_config, listen_count), .most = TF_CONFIG_LISTEN_MAX, .unit = "addresses",
      .initial_text = TF_CONFIG_LISTEN_DEFAULT, .what = "HOST:PORT to serve on, at most 16"},
+    {.section = "", .name = "listen_tls", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, listen_tls),
+     .count_offset = offsetof(struct tf_config, listen_tls_count), .most = TF_CONFIG_LISTEN_MAX, .unit = "addresses",
+     .initial_text = "none", .what = "HOST:PORT to serve HTTPS on, at most 16"},
     TOP(workers, TF_KEY_NUMBER, 0, 1, TF_WORKERS_MAX, "processes", "one per CPU", "worker processes"),
     TOP(user, TF_KEY_TEXT, 0, 0, 0, "", "stay root", "whom workers and builder become when started as root"),
     TOP(slice_us, TF_KEY_NUMBER, 1000, 100, 1000000, "us", NULL, "one turn of a function that computes; half of it while other requests come"),
@@ -52,6 +59,7 @@ static struct tf_key keys[] = {
     IN(users, outbound, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the outbound service becomes"),
     IN(users, kv, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the key-value service becomes; the store is this user's"),
     IN(users, domains, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the domain service becomes"),
+    IN(users, certificates, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the certificate service becomes; keys are this user's"),
     IN(logs, log_folder, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where logs are written"),
     {.section = "logs", .name = "access_format", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.access_format),
      .initial_text = "json", .unit = "", .choices = {"json", "combined", "off"}, .what = "form of the access log"},
@@ -109,6 +117,7 @@ static struct tf_key keys[] = {
     {.section = "domains", .name = "allow", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.allow),
      .count_offset = offsetof(struct tf_config, domains.allow_count), .most = TF_CONFIG_DOMAIN_LIST_MAX, .unit = "domains",
      .initial_text = "all", .check = tf_config_check_domain, .what = "the only ones that are: a domain, or *. and one for those below it, at most 256"},
+    TF_CONFIG_TLS_ROWS(IN, CHOICE)
 #define X(key, first, low, high, in, words) \
     {.section = "limits", .name = #key, .kind = TF_KEY_NUMBER, .offset = offsetof(struct tf_config, limits.key), \
      .initial = first, .least = low, .most = high, .unit = in, .what = words},
@@ -175,6 +184,7 @@ void tf_config_dispose(struct tf_config *config)
         if (table[i].kind == TF_KEY_LIST)
             tf_config_clear_list(config, &table[i]);
     }
+    tf_config_dispose_tls(config);
     free(config->outbound.ca_file);
     free(config->users.outbound);
     free(config->users.kv);
@@ -506,7 +516,7 @@ int tf_config_check(const struct tf_config *config, struct tf_error *error)
         return tf_error_set(error, TF_ERR_USAGE, "quarantine.most_s: %llu is less than quarantine.first_s (%llu)",
                             (unsigned long long)config->quarantine.most_s,
                             (unsigned long long)config->quarantine.first_s);
-    return TF_OK;
+    return tf_config_check_tls(config, error);
 }
 
 struct tf_compiler_config tf_config_compiler(const struct tf_config *config)

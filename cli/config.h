@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "compiler/compiler.h"
+#include "cli/config_tls.h"
 #include "h2o-handler/worker.h"
 #include "services/logs.h"
 #include "services/outbound.h"
@@ -24,7 +25,7 @@
 
 /* Whom each kind of child becomes; NULL: `user`. */
 struct tf_config_users {
-    char *worker, *builder, *logs, *outbound, *kv, *domains;
+    char *worker, *builder, *logs, *outbound, *kv, *domains, *certificates;
 };
 
 /* Of the outbound service (services/outbound.h). */
@@ -77,6 +78,9 @@ struct tf_config {
     char *trust_folder; /* NULL: in the cache (cache/trust.h) */
     char *listen[TF_CONFIG_LISTEN_MAX];
     size_t listen_count;
+    char *listen_tls[TF_CONFIG_LISTEN_MAX];
+    size_t listen_tls_count;
+    struct tf_config_tls tls;
     uint64_t workers; /* 0: one per CPU */
     uint64_t slice_us;
     char *wabt_prefix, *cc, *fast_cc; /* NULL: the compiler's own default */

@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "sites/certificates.h"
 
 static const struct tf_command *const commands[] = {
     &tf_command_serve,  &tf_command_build,   &tf_command_prebuild, &tf_command_run,  &tf_command_init,
     &tf_command_cache,  &tf_command_inspect, &tf_command_status,   &tf_command_logs, &tf_command_kv,
     &tf_command_worker, &tf_command_builder, &tf_command_service,  &tf_command_logs_child, &tf_command_resolve,
-    &tf_command_site};
+    &tf_command_site,
+    &tf_command_certificates_child};
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static const struct tf_command *find(const char *name)
@@ -36,6 +38,10 @@ static void print_usage(FILE *stream)
 
 int main(int argc, char **argv)
 {
+    bool is_hook;
+    int const hook_status = tf_acme_hook(argc, argv, &is_hook);
+    if (is_hook)
+        return hook_status;
     if (argc < 2) {
         print_usage(stderr);
         return TF_EXIT_USAGE;

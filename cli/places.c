@@ -89,6 +89,26 @@ int tf_places_kv(const struct tf_config *config, char **ret_path, struct tf_erro
     return TF_OK;
 }
 
+int tf_places_certificates(const struct tf_config *config, char **ret_path, struct tf_error *error)
+{
+    char id[TF_BUILD_ID_BYTES];
+    int const result = tf_routes_root_id(config->root, id, error);
+    if (result != TF_OK)
+        return result;
+    *ret_path = config->tls.folder != NULL ? strdup(config->tls.folder) : below_cache(config, "certificates", id);
+    return *ret_path != NULL ? TF_OK : tf_error_system(error, "no memory");
+}
+
+int tf_places_routes(const struct tf_config *config, char **ret_path, struct tf_error *error)
+{
+    char id[TF_BUILD_ID_BYTES];
+    int const result = tf_routes_root_id(config->root, id, error);
+    if (result != TF_OK)
+        return result;
+    *ret_path = below_cache(config, "roots", id);
+    return *ret_path != NULL ? TF_OK : tf_error_system(error, "no memory");
+}
+
 /* Makes and opens a folder. No link is followed: as root, below a cache that is another user's. A folder that was there
  * keeps its owner: what lies in it may be somebody else's doing. */
 static int make(int parent_fd, const char *name, const struct passwd *owner, int *ret_fd, struct tf_error *error)
@@ -174,6 +194,8 @@ int tf_places_make(struct tf_config *config, struct tf_error *error)
         result = make_for(config, "state", tf_config_logs_user(config), NULL, error);
     if (result == TF_OK)
         result = make_for(config, "kv", tf_config_kv_user(config), &config->kv_folder, error);
+    if (result == TF_OK && tf_config_has_tls(config))
+        result = make_for(config, "certificates", tf_config_certificates_user(config), &config->tls.folder, error);
     return result;
 }
 

@@ -5,6 +5,7 @@
  *     <cache>/log/<id>/     the log service's (services/logs.h), unless logs.log_folder names another folder
  *     <cache>/state/<id>/   metrics.json, the log service's; server.json, the supervisor's
  *     <cache>/kv/<id>/      what functions store (services/kv_store.h), unless kv.folder names another folder
+ *     <cache>/certificates/<id>/  keys and certificates (sites/certificates.h), unless tls.folder names another folder
  *
  * None lies below what workers may open. Paths are allocated for the caller.
  */
@@ -20,12 +21,15 @@ int tf_places_logs(const struct tf_config *config, char **ret_path, struct tf_er
 int tf_places_state(const struct tf_config *config, char **ret_path, struct tf_error *error);
 /* The key-value store's; without a root in the configuration, that of the only one. */
 int tf_places_kv(const struct tf_config *config, char **ret_path, struct tf_error *error);
+/* Of the certificate service: its own folder; where route tables are published. */
+int tf_places_certificates(const struct tf_config *config, char **ret_path, struct tf_error *error);
+int tf_places_routes(const struct tf_config *config, char **ret_path, struct tf_error *error);
 /* The id of the only root that ever ran with this cache. Errors: NOT_FOUND, USAGE (there are several). */
 int tf_places_only_id(const struct tf_config *config, char ret_id[TF_BUILD_ID_BYTES], struct tf_error *error);
 /* The same for an id at hand. NULL without memory. */
 char *tf_places_logs_of(const struct tf_config *config, const char *id);
 char *tf_places_state_of(const struct tf_config *config, const char *id);
-/* Makes all three, and as root gives those that are new to the users of their services; folders that the configuration
+/* Makes all that are needed, and as root gives those that are new to the users of their services; folders that the configuration
  * names become real paths. Errors: SYSTEM, USAGE (no such user). */
 int tf_places_make(struct tf_config *config, struct tf_error *error);
 /* The state folder, for the supervisor to write to. Errors: SYSTEM. */

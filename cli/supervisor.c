@@ -45,13 +45,15 @@ static const char *name_of(const struct tf_child *child, char ret_name[32])
         snprintf(ret_name, 32, "worker %u", child->index);
     else if (child->kind == TF_CHILD_SERVICE)
         snprintf(ret_name, 32, "%s service", services[child->index]);
+    else if (child->kind == TF_CHILD_CERTIFICATES)
+        snprintf(ret_name, 32, "certificate service");
     else
         snprintf(ret_name, 32, "%s", child->kind == TF_CHILD_BUILDER ? "builder" : "log service");
     return ret_name;
 }
 
 struct gift {
-    struct tf_child_fd fds[16 + 2 * TF_SERVICE_COUNT + 2 * TF_WORKERS_MAX + TF_CONFIG_LISTEN_MAX];
+    struct tf_child_fd fds[16 + 2 * TF_SERVICE_COUNT + 2 * TF_WORKERS_MAX + 2 * TF_CONFIG_LISTEN_MAX];
     size_t count;
 };
 
@@ -85,6 +87,10 @@ static void give_worker(const struct tf_supervisor *supervisor, uint32_t index, 
         give(gift, "--domain-table-fd", supervisor->domain_table_read_fd);
     for (size_t i = 0; i < supervisor->config->listen_count; i++)
         give(gift, "--listen-fd", supervisor->listen_fds[i * supervisor->worker_count + index]);
+    for (size_t i = 0; i < supervisor->config->listen_tls_count; i++)
+        give(gift, "--listen-tls-fd", supervisor->tls_listen_fds[i * supervisor->worker_count + index]);
+    if (tf_config_has_tls(supervisor->config))
+        give(gift, "--tls-fd", supervisor->tls_channels[index][1]);
 }
 
 static void give_builder(const struct tf_supervisor *supervisor, struct gift *gift)
@@ -117,12 +123,23 @@ static void give_logs(const struct tf_supervisor *supervisor, struct gift *gift)
         give(gift, "--log-fd", supervisor->log_fds[i]);
 }
 
+static void give_certificates(const struct tf_supervisor *supervisor, struct gift *gift)
+{
+    give(gift, "--stop-fd", supervisor->stop_certificates[0]);
+    give(gift, "--state-fd", supervisor->state_read_fd);
+    if (tf_supervisor_has_service(supervisor, TF_SERVICE_DOMAINS))
+        give(gift, "--domain-table-fd", supervisor->domain_table_read_fd);
+    for (uint32_t i = 0; i < supervisor->worker_count; i++) /* in the order of the workers */
+        give(gift, "--tls-fd", supervisor->tls_channels[i][0]);
+}
+
 static int start_child(struct tf_supervisor *supervisor, struct tf_child *child, struct tf_error *error)
 {
     static const char *const commands[] = {
         [TF_CHILD_BUILDER] = "_builder",
         [TF_CHILD_LOGS] = "_logs",
         [TF_CHILD_SERVICE] = "_service",
+        [TF_CHILD_CERTIFICATES] = "_certificates",
         [TF_CHILD_WORKER] = "_worker",
     };
     struct gift gift = {.count = 0};
@@ -134,6 +151,8 @@ static int start_child(struct tf_supervisor *supervisor, struct tf_child *child,
         give_builder(supervisor, &gift);
     else if (child->kind == TF_CHILD_SERVICE)
         give_service(supervisor, child->index, &gift);
+    else if (child->kind == TF_CHILD_CERTIFICATES)
+        give_certificates(supervisor, &gift);
     else
         give_logs(supervisor, &gift);
     if (child->kind == TF_CHILD_WORKER) {
@@ -205,6 +224,8 @@ static struct tf_child *child_of(struct tf_supervisor *supervisor, pid_t pid)
         return &supervisor->builder;
     if (supervisor->logs.pid == pid)
         return &supervisor->logs;
+    if (supervisor->certificates.pid == pid)
+        return &supervisor->certificates;
     for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
         if (supervisor->services[i].pid == pid)
             return &supervisor->services[i];
@@ -250,7 +271,9 @@ static void read_signals(struct tf_supervisor *supervisor)
             supervisor->is_hurried = supervisor->is_stopping;
             supervisor->is_stopping = true;
         }
-        /* SIGCHLD: reap() looks in any case. SIGHUP asks for nothing yet. */
+        /* Certificates are looked at anew. SIGCHLD: reap() looks in any case. */
+        if (info.ssi_signo == SIGHUP && supervisor->certificates.pid != 0)
+            kill(supervisor->certificates.pid, SIGHUP);
     }
     reap(supervisor);
 }
@@ -267,6 +290,9 @@ static void say_ready(struct tf_supervisor *supervisor)
     printf("serving %s on ", supervisor->config->root);
     for (size_t i = 0; i < supervisor->config->listen_count; i++)
         printf("%shttp://%s", i > 0 ? ", " : "", supervisor->addresses[i].text);
+    for (size_t i = 0; i < supervisor->config->listen_tls_count; i++)
+        printf("%shttps://%s", i > 0 || supervisor->config->listen_count > 0 ? ", " : "",
+               supervisor->tls_addresses[i].text);
     printf(" (%u worker%s, cache %s)\n", supervisor->worker_count, supervisor->worker_count == 1 ? "" : "s",
            supervisor->config->cache);
     fflush(stdout);
@@ -309,6 +335,7 @@ static int wait_ms(const struct tf_supervisor *supervisor)
         due_ns = now_ns + READY_POLL_MS * TF_NS_PER_MS;
     due_ns = sooner(due_ns, &supervisor->builder);
     due_ns = sooner(due_ns, &supervisor->logs);
+    due_ns = tf_config_has_tls(supervisor->config) ? sooner(due_ns, &supervisor->certificates) : due_ns;
     for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++)
         due_ns = tf_supervisor_has_service(supervisor, i) ? sooner(due_ns, &supervisor->services[i]) : due_ns;
     for (uint32_t i = 0; i < supervisor->worker_count; i++)
@@ -327,6 +354,8 @@ static void serve(struct tf_supervisor *supervisor)
         look_at_workers(supervisor);
         restart(supervisor, &supervisor->builder);
         restart(supervisor, &supervisor->logs);
+        if (tf_config_has_tls(supervisor->config))
+            restart(supervisor, &supervisor->certificates);
         for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
             if (tf_supervisor_has_service(supervisor, i))
                 restart(supervisor, &supervisor->services[i]);
@@ -383,6 +412,8 @@ static void stop(struct tf_supervisor *supervisor)
                  supervisor->config->limits.stop_ms + STOP_MARGIN_MS);
     say_stop(supervisor->stop_services);
     wait_for_end(supervisor, supervisor->services, TF_SERVICE_COUNT, SERVICES_STOP_MS);
+    say_stop(supervisor->stop_certificates);
+    wait_for_end(supervisor, &supervisor->certificates, 1, SERVICES_STOP_MS);
     say_stop(supervisor->stop_builder);
     wait_for_end(supervisor, &supervisor->builder, 1, BUILDER_STOP_MS);
     say_stop(supervisor->stop_logs);
@@ -398,6 +429,7 @@ int tf_supervisor_run(const struct tf_config *config, struct tf_error *error)
     supervisor.worker_count = (uint32_t)config->workers;
     supervisor.builder.kind = TF_CHILD_BUILDER;
     supervisor.logs.kind = TF_CHILD_LOGS;
+    supervisor.certificates.kind = TF_CHILD_CERTIFICATES;
     for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++)
         supervisor.services[i] = (struct tf_child){.kind = TF_CHILD_SERVICE, .index = i};
     for (uint32_t i = 0; i < supervisor.worker_count; i++)
@@ -408,6 +440,7 @@ int tf_supervisor_run(const struct tf_config *config, struct tf_error *error)
     serve(&supervisor);
     stop(&supervisor);
     free(supervisor.listen_fds);
+    free(supervisor.tls_listen_fds);
     if (supervisor.has_failed)
         return tf_error_set(error, TF_ERR_SYSTEM, "a process of the server could not start; the reason is said above");
     return TF_OK;

@@ -14,7 +14,7 @@
 #include <terrafirma/error.h>
 #include <terrafirma/services.h>
 
-enum tf_child_kind { TF_CHILD_BUILDER, TF_CHILD_LOGS, TF_CHILD_SERVICE, TF_CHILD_WORKER };
+enum tf_child_kind { TF_CHILD_BUILDER, TF_CHILD_LOGS, TF_CHILD_SERVICE, TF_CHILD_CERTIFICATES, TF_CHILD_WORKER };
 
 struct tf_child {
     pid_t pid; /* 0: none runs */
@@ -44,13 +44,14 @@ struct tf_crash {
 struct tf_supervisor {
     const struct tf_config *config;
     uint32_t worker_count;
-    struct tf_child builder, logs, services[TF_SERVICE_COUNT], workers[TF_WORKERS_MAX];
-    struct tf_address addresses[TF_CONFIG_LISTEN_MAX];
-    int *listen_fds; /* [address][worker] */
+    struct tf_child builder, logs, certificates, services[TF_SERVICE_COUNT], workers[TF_WORKERS_MAX];
+    struct tf_address addresses[TF_CONFIG_LISTEN_MAX], tls_addresses[TF_CONFIG_LISTEN_MAX];
+    int *listen_fds, *tls_listen_fds; /* [address][worker] */
+    int tls_channels[TF_WORKERS_MAX][2]; /* the certificate service's end, the worker's (sites/tls_channel.h) */
     int config_fd, state_fd, state_read_fd, acks_fd, signal_fd;
     int quarantine_fd, quarantine_read_fd;
     int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], running_fds[TF_WORKERS_MAX];
-    int stop_workers[2], stop_builder[2], stop_logs[2], stop_services[2];
+    int stop_workers[2], stop_builder[2], stop_logs[2], stop_services[2], stop_certificates[2];
     int call_wake_fds[TF_WORKERS_MAX];                  /* eventfds: services wake workers */
     int link_fds[TF_SERVICE_COUNT][TF_WORKERS_MAX];     /* base/link.h; 0: the service is off */
     int secrets_fd;                                     /* lines of sites/secrets.h, to read; -1: none */

@@ -4,10 +4,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -51,7 +53,11 @@ static int make_config(struct tf_supervisor *supervisor, struct tf_error *error)
 {
     struct tf_buffer yaml;
     tf_buffer_init(&yaml, 1u << 20);
-    tf_config_write(supervisor->config, &yaml);
+    struct tf_config handed = *supervisor->config; /* only to be written down: it owns nothing */
+    const char *const port = handed.listen_tls_count > 0 ? strrchr(supervisor->tls_addresses[0].text, ':') : NULL;
+    if (handed.tls.https_port == 0 && port != NULL)
+        handed.tls.https_port = strtoul(port + 1, NULL, 10);
+    tf_config_write(&handed, &yaml);
     supervisor->config_fd = make_memory("config", 0);
     bool const is_fine = !yaml.failed && supervisor->config_fd >= 0 &&
                          write(supervisor->config_fd, yaml.bytes, yaml.length) == (ssize_t)yaml.length;
@@ -204,17 +210,20 @@ static int make_service_pipe(int pair[2], struct tf_error *error)
     return result;
 }
 
-static int make_listeners(struct tf_supervisor *supervisor, struct tf_error *error)
+/* One socket of each address for each worker. */
+static int make_listeners(struct tf_supervisor *supervisor, char *const *texts, size_t count,
+                          struct tf_address *addresses, int **ret_fds, struct tf_error *error)
 {
-    size_t const count = supervisor->config->listen_count, workers = supervisor->worker_count;
-    supervisor->listen_fds = calloc(count * workers, sizeof(*supervisor->listen_fds));
-    if (supervisor->listen_fds == NULL)
+    size_t const workers = supervisor->worker_count;
+    int *const all = calloc(count * workers + 1, sizeof(*all));
+    if (all == NULL)
         return tf_error_system(error, "no memory");
+    *ret_fds = all;
     for (size_t i = 0; i < count; i++) {
-        int *fds = supervisor->listen_fds + i * workers;
-        int result = tf_address_parse(supervisor->config->listen[i], &supervisor->addresses[i], error);
+        int *const fds = all + i * workers;
+        int result = tf_address_parse(texts[i], &addresses[i], error);
         if (result == TF_OK)
-            result = tf_listeners_bind(&supervisor->addresses[i], (uint32_t)workers, fds, error);
+            result = tf_listeners_bind(&addresses[i], (uint32_t)workers, fds, error);
         if (result != TF_OK)
             return result;
         for (size_t j = 0; j < workers; j++) {
@@ -222,6 +231,31 @@ static int make_listeners(struct tf_supervisor *supervisor, struct tf_error *err
             if (fds[j] < 0)
                 return tf_error_system(error, "cannot keep a listening socket");
         }
+    }
+    return TF_OK;
+}
+
+static int make_all_listeners(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    const struct tf_config *const config = supervisor->config;
+    int result = make_listeners(supervisor, config->listen, config->listen_count, supervisor->addresses,
+                                &supervisor->listen_fds, error);
+    if (result == TF_OK)
+        result = make_listeners(supervisor, config->listen_tls, config->listen_tls_count, supervisor->tls_addresses,
+                                &supervisor->tls_listen_fds, error);
+    return result;
+}
+
+static int make_tls_channels(struct tf_supervisor *supervisor, struct tf_error *error)
+{
+    for (uint32_t i = 0; i < supervisor->worker_count && tf_config_has_tls(supervisor->config); i++) {
+        int *const pair = supervisor->tls_channels[i];
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+            return tf_error_system(error, "cannot make a way to the certificate service");
+        pair[0] = lift(pair[0]);
+        pair[1] = lift(pair[1]);
+        if (pair[0] < 0 || pair[1] < 0)
+            return tf_error_system(error, "cannot keep a way to the certificate service");
     }
     return TF_OK;
 }
@@ -242,7 +276,7 @@ static int make_signals(struct tf_supervisor *supervisor, struct tf_error *error
 
 int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
 {
-    int result = make_listeners(supervisor, error);
+    int result = make_all_listeners(supervisor, error);
     if (result == TF_OK)
         result = make_config(supervisor, error);
     if (result == TF_OK)
@@ -270,6 +304,10 @@ int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
         result = make_pipe(supervisor->stop_logs, error);
     if (result == TF_OK)
         result = make_pipe(supervisor->stop_services, error);
+    if (result == TF_OK)
+        result = make_pipe(supervisor->stop_certificates, error);
+    if (result == TF_OK)
+        result = make_tls_channels(supervisor, error);
     if (result == TF_OK)
         result = make_signals(supervisor, error);
     supervisor->report_folder_fd = lift(supervisor->report_folder_fd);

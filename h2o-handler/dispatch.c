@@ -4,6 +4,7 @@
 
 #include "h2o-handler/domains.h"
 #include "h2o-handler/fields.h"
+#include "h2o-handler/https.h"
 #include "h2o-handler/place.h"
 #include "h2o-handler/request.h"
 #include "h2o-handler/response.h"
@@ -250,6 +251,10 @@ void tf_dispatch(struct tf_server *server, h2o_req_t *req)
     struct tf_worker *const worker = server->data;
     uint64_t const arrived_ns = tf_report_now_ns(&worker->report);
     if (refuse_malformed(server, req)) {
+        report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
+        return;
+    }
+    if (worker->tls != NULL && tf_https_answer(worker, req)) {
         report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
         return;
     }

@@ -22,7 +22,7 @@ static void resume(struct tf_listeners *listeners)
         return;
     listeners->is_paused = false;
     for (uint32_t i = 0; i < listeners->count; i++)
-        h2o_socket_read_start(listeners->sockets[i], on_readable);
+        h2o_socket_read_start(listeners->entries[i]->socket, on_readable);
 }
 
 static void on_retry(h2o_timeout_entry_t *entry)
@@ -36,7 +36,7 @@ static void pause_accepting(struct tf_listeners *listeners)
         return;
     listeners->is_paused = true;
     for (uint32_t i = 0; i < listeners->count; i++)
-        h2o_socket_read_stop(listeners->sockets[i]);
+        h2o_socket_read_stop(listeners->entries[i]->socket);
 }
 
 static void on_connection_close(void *data)
@@ -45,26 +45,27 @@ static void on_connection_close(void *data)
     struct tf_listeners *const listeners = connection->listeners;
     h2o_linklist_unlink(&connection->link);
     listeners->connection_count--;
+    free(connection->tls_host);
     free(connection);
     if (listeners->connection_count < listeners->connections_max)
         resume(listeners);
 }
 
 /* False when nothing more can be accepted now. */
-static bool accept_one(struct tf_listeners *listeners, h2o_socket_t *listener)
+static bool accept_one(const struct tf_listening *listening)
 {
+    struct tf_listeners *const listeners = listening->listeners;
     if (listeners->connection_count >= listeners->connections_max) {
         pause_accepting(listeners);
         return false;
     }
-    h2o_socket_t *const socket = h2o_evloop_socket_accept(listener);
+    h2o_socket_t *const socket = h2o_evloop_socket_accept(listening->socket);
     if (socket == NULL) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The listener would stay readable and spin the loop; try again a little later. */
             pause_accepting(listeners);
             if (!h2o_timeout_is_linked(&listeners->retry))
-                h2o_timeout_link(listeners->accept->ctx->loop, &listeners->accept->ctx->hundred_ms_timeout,
-                                 &listeners->retry);
+                h2o_timeout_link(listeners->context->loop, &listeners->context->hundred_ms_timeout, &listeners->retry);
         }
         return false;
     }
@@ -78,11 +79,12 @@ static bool accept_one(struct tf_listeners *listeners, h2o_socket_t *listener)
                sizeof(listeners->send_ms));
     connection->listeners = listeners;
     connection->socket = socket;
+    connection->is_tls = listening->accept->ssl_ctx != NULL;
     h2o_linklist_insert(&listeners->connections, &connection->link);
     listeners->connection_count++;
     socket->on_close.cb = on_connection_close;
     socket->on_close.data = connection;
-    h2o_accept(listeners->accept, socket);
+    h2o_accept(listening->accept, socket);
     return true;
 }
 
@@ -90,35 +92,37 @@ static void on_readable(h2o_socket_t *listener, const char *failure)
 {
     if (failure != NULL)
         return;
-    struct tf_listeners *const listeners = listener->data;
-    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(listeners, listener); i++)
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(listener->data); i++)
         ;
 }
 
-int tf_listeners_init(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, const int *fds, uint32_t count,
-                      uint64_t connections_max, unsigned send_ms, struct tf_error *error)
+void tf_listeners_init(struct tf_listeners *listeners, h2o_context_t *context, uint64_t connections_max,
+                       unsigned send_ms)
 {
     *listeners = (struct tf_listeners){
-        .accept = accept,
+        .context = context,
         .connections_max = connections_max,
         .send_ms = send_ms,
         .is_paused = true,
         .retry.cb = on_retry,
     };
     h2o_linklist_init_anchor(&listeners->connections);
-    listeners->sockets = calloc(count > 0 ? count : 1, sizeof(listeners->sockets[0]));
-    if (listeners->sockets == NULL)
-        return tf_error_set(error, TF_ERR_SYSTEM, "no memory for %u listeners", count);
+}
+
+int tf_listeners_add(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, const int *fds, uint32_t count,
+                     struct tf_error *error)
+{
+    if (count > TF_LISTENERS_MAX - listeners->count)
+        return tf_error_set(error, TF_ERR_LIMIT, "more than %d listeners", TF_LISTENERS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         int const fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-        if (fd == -1) {
-            tf_error_system(error, "cannot duplicate listener %u", i);
-            tf_listeners_close(listeners);
-            return TF_ERR_SYSTEM;
-        }
-        listeners->sockets[i] = h2o_evloop_socket_create(accept->ctx->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
-        listeners->sockets[i]->data = listeners;
-        listeners->count++;
+        if (fd == -1)
+            return tf_error_system(error, "cannot duplicate listener %u", i);
+        struct tf_listening *const entry = h2o_mem_alloc(sizeof(*entry));
+        *entry = (struct tf_listening){.listeners = listeners, .accept = accept};
+        entry->socket = h2o_evloop_socket_create(listeners->context->loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+        entry->socket->data = entry;
+        listeners->entries[listeners->count++] = entry;
     }
     return 0;
 }
@@ -131,18 +135,17 @@ void tf_listeners_open(struct tf_listeners *listeners)
 void tf_listeners_close(struct tf_listeners *listeners)
 {
     for (uint32_t i = 0; i < listeners->count; i++) {
-        while (accept_one(listeners, listeners->sockets[i]))
+        while (accept_one(listeners->entries[i]))
             ;
     }
     h2o_timeout_unlink(&listeners->retry);
     for (uint32_t i = 0; i < listeners->count; i++) {
-        h2o_socket_read_stop(listeners->sockets[i]);
-        h2o_socket_close(listeners->sockets[i]);
+        h2o_socket_read_stop(listeners->entries[i]->socket);
+        h2o_socket_close(listeners->entries[i]->socket);
+        free(listeners->entries[i]);
     }
     listeners->count = 0;
     listeners->is_paused = false;
-    free(listeners->sockets);
-    listeners->sockets = NULL;
 }
 
 void tf_listeners_shut_idle(struct tf_listeners *listeners)

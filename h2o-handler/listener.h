@@ -16,21 +16,31 @@
 #include <terrafirma/error.h>
 
 #define TF_ADDRESS_BYTES 64
+#define TF_LISTENERS_MAX 32
 
 /* What this side knows of a connection; sock->on_close.data. */
 struct tf_connection {
     h2o_linklist_t link;
     struct tf_listeners *listeners;
     h2o_socket_t *socket;
+    char *tls_host;     /* owned; the name that the client asked for in its handshake; NULL: no TLS, or none yet */
+    bool is_tls;
+    bool is_challenge;  /* the handshake was for the answer to a challenge alone */
     uint32_t in_flight; /* requests that were handed on and not yet answered to the end */
     bool is_shut;
     uint8_t address_length;
     char address[TF_ADDRESS_BYTES]; /* numeric; filled when first asked for */
 };
 
-struct tf_listeners {
+struct tf_listening {
+    struct tf_listeners *listeners;
     h2o_accept_ctx_t *accept;
-    h2o_socket_t **sockets;
+    h2o_socket_t *socket;
+};
+
+struct tf_listeners {
+    h2o_context_t *context;
+    struct tf_listening *entries[TF_LISTENERS_MAX];
     uint32_t count;
     uint64_t connections_max;
     uint64_t connection_count;
@@ -40,9 +50,12 @@ struct tf_listeners {
     h2o_timeout_entry_t retry;
 };
 
-/* Takes duplicates of `fds`, which stay the caller's. Accepts nothing yet. Errors: SYSTEM. */
-int tf_listeners_init(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, const int *fds, uint32_t count,
-                      uint64_t connections_max, unsigned send_ms, struct tf_error *error);
+void tf_listeners_init(struct tf_listeners *listeners, h2o_context_t *context, uint64_t connections_max,
+                       unsigned send_ms);
+/* Takes duplicates of `fds`, which stay the caller's; `accept`, which must last as long, says what connections of theirs
+ * are. Accepts nothing yet. Errors: SYSTEM, LIMIT (more than TF_LISTENERS_MAX in all). */
+int tf_listeners_add(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, const int *fds, uint32_t count,
+                     struct tf_error *error);
 /* Begins to accept. */
 void tf_listeners_open(struct tf_listeners *listeners);
 /* Accepts what waits in the queues, up to the cap, and closes the listeners. */

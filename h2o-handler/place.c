@@ -139,3 +139,31 @@ const struct tf_place *tf_place_of(struct tf_worker *worker, const struct tf_rou
     memcpy(memo->authority, authority.base, authority.len);
     return &memo->place;
 }
+
+bool tf_place_is_own(struct tf_worker *worker, const char *host)
+{
+    struct tf_place place;
+    const struct tf_routes *const routes = worker->routes.current;
+    if (routes == NULL)
+        return false;
+    find_out(worker, routes, h2o_iovec_init(host, strlen(host)), tf_clock_ns(), &place);
+    if (place.kind == TF_PLACE_UNKNOWN)
+        tf_domains_refresh(worker, host);
+    return place.kind == TF_PLACE_SITE && strcmp(place.site, default_site) != 0;
+}
+
+bool tf_place_is_same(struct tf_worker *worker, const char *host, const h2o_req_t *req, uint64_t now_ns)
+{
+    char own[TF_SITE_NAME_BYTES];
+    struct tf_place theirs, ours;
+    const struct tf_routes *const routes = worker->routes.current;
+    bool const lacks_host = tf_server_request_lacks_host(&worker->server, req);
+    if (!lacks_host && tf_site_from_authority(req->authority.base, req->authority.len, own) && strcmp(own, host) == 0)
+        return true;
+    if (routes == NULL)
+        return false;
+    find_out(worker, routes, lacks_host ? (h2o_iovec_t){NULL, 0} : req->authority, now_ns, &ours);
+    find_out(worker, routes, h2o_iovec_init(host, strlen(host)), now_ns, &theirs);
+    return ours.kind == TF_PLACE_SITE && theirs.kind == TF_PLACE_SITE && strcmp(ours.site, theirs.site) == 0 &&
+           strcmp(ours.path, theirs.path) == 0;
+}

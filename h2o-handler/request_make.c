@@ -62,6 +62,7 @@ bool tf_request_make(h2o_req_t *req, size_t script_bytes, bool lacks_host, struc
         request->script_bytes = tf_guest_path_length(req->path.base, script_bytes, SIZE_MAX);
     }
     request->method = text_of(req->method);
+    request->is_https = tf_connection_of(req)->is_tls;
     request->authority = lacks_host ? (struct tf_text){"", 0} : text_of(req->authority);
     request->remote_address = text_of(tf_connection_address(tf_connection_of(req)));
     request->body = text_of(req->entity);

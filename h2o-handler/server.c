@@ -73,6 +73,7 @@ static void configure(struct tf_server *server, const struct tf_limits *limits)
     config->server_name = h2o_iovec_init(NULL, 0);
     config->max_request_entity_size = limits->request_body_bytes;
     config->http1.req_timeout = limits->idle_ms;
+    config->handshake_timeout = limits->handshake_ms;
     config->http1.upgrade_to_http2 = 0;
     /* Never spill a body to a file: a worker writes none, and the limit above keeps bodies small enough. */
     h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
@@ -103,11 +104,19 @@ int tf_server_init(struct tf_server *server, const struct tf_limits *limits, con
     tf_lingerers_init(&server->lingerers, &server->context);
     server->accept.ctx = &server->context;
     server->accept.hosts = server->config.hosts;
-    int const result = tf_listeners_init(&server->listeners, &server->accept, listen_fds, listen_count,
-                                         limits->connections, (unsigned)limits->send_ms, error);
+    tf_listeners_init(&server->listeners, &server->context, limits->connections, (unsigned)limits->send_ms);
+    int const result = tf_listeners_add(&server->listeners, &server->accept, listen_fds, listen_count, error);
     if (result != 0)
         tf_server_dispose(server);
     return result;
+}
+
+int tf_server_add_tls(struct tf_server *server, SSL_CTX *tls, const int *listen_fds, uint32_t listen_count,
+                      struct tf_error *error)
+{
+    server->accept_tls = server->accept;
+    server->accept_tls.ssl_ctx = tls;
+    return tf_listeners_add(&server->listeners, &server->accept_tls, listen_fds, listen_count, error);
 }
 
 void tf_server_open(struct tf_server *server)
@@ -144,8 +153,7 @@ bool tf_server_is_idle(const struct tf_server *server)
 
 void tf_server_dispose(struct tf_server *server)
 {
-    if (server->listeners.sockets != NULL)
-        tf_listeners_close(&server->listeners);
+    tf_listeners_close(&server->listeners);
     tf_lingerers_dispose(&server->lingerers);
     h2o_context_dispose(&server->context);
     h2o_config_dispose(&server->config);

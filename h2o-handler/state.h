@@ -32,6 +32,7 @@
 #include "h2o-handler/schedule.h"
 #include "h2o-handler/server.h"
 #include "h2o-handler/static_file.h"
+#include "h2o-handler/tls.h"
 #include "h2o-handler/worker.h"
 #include "loader/loader.h"
 #include "runtime/runtime.h"
@@ -40,6 +41,7 @@
 struct tf_worker {
     const struct tf_worker_config *config;
     struct tf_server server;
+    struct tf_tls *tls; /* NULL: it is not served */
     struct tf_log log;
     struct tf_report report;
     struct tf_gone gone;

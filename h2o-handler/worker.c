@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "h2o-handler/confine.h"
 #include "h2o-handler/dispatch.h"
+#include "h2o-handler/place.h"
 #include "h2o-handler/request.h"
 #include "h2o-handler/state.h"
 
@@ -116,6 +117,7 @@ static void dispose(struct tf_worker *worker)
     tf_calls_dispose(worker);
     tf_domains_dispose(worker);
     tf_parked_dispose(&worker->parked);
+    tf_tls_destroy(&worker->tls);
     if (worker->wall_timeout.timeout != 0)
         h2o_timeout_dispose(worker->server.loop, &worker->wall_timeout);
     if (worker->server.loop != NULL)
@@ -124,6 +126,34 @@ static void dispose(struct tf_worker *worker)
     tf_report_dispose(&worker->report);
     if (worker->static_files.root_fd != -1)
         close(worker->static_files.root_fd);
+}
+
+/* The host policy of certificates. */
+static bool is_served(void *context, const char *host)
+{
+    return tf_place_is_own(context, host);
+}
+
+static int make_tls(struct tf_worker *worker, struct tf_error *error)
+{
+    const struct tf_worker_config *const config = worker->config;
+    struct tf_tls_config const tls = {.channel_fd = config->tls_channel_fd,
+                                      .default_host = config->default_host,
+                                      .parsed_max = (uint32_t)config->limits.tls_parsed,
+                                      .is_served = is_served,
+                                      .context = worker};
+    return config->tls_channel_fd != 0 ? tf_tls_create(&tls, &worker->tls, error) : 0;
+}
+
+static int listen_tls(struct tf_worker *worker, struct tf_error *error)
+{
+    const struct tf_worker_config *const config = worker->config;
+    if (worker->tls == NULL)
+        return 0;
+    int const result = tf_tls_watch(worker->tls, worker->server.loop, error);
+    return result != 0 ? result
+                       : tf_server_add_tls(&worker->server, tf_tls_context(worker->tls), config->tls_listen_fds,
+                                           config->tls_listen_count, error);
 }
 
 static int make(struct tf_worker *worker, struct tf_error *error)
@@ -135,6 +165,7 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     tf_functions_init(&worker->functions);
     tf_schedule_init(&worker->schedule, config->limits.site_memory_bytes);
     if ((result = tf_report_init(&worker->report, config, error)) != 0 || (result = open_folders(worker, error)) != 0 ||
+        (result = make_tls(worker, error)) != 0 ||
         (result = tf_parked_init(&worker->parked, config->limits.slots, error)) != 0 ||
         (result = tf_domains_init(worker, error)) != 0 || (result = tf_calls_init(worker, error)) != 0 ||
         (result = tf_worker_confine_files(config, error)) != 0 ||
@@ -146,6 +177,8 @@ static int make(struct tf_worker *worker, struct tf_error *error)
         return result;
     worker->server.on_refused = tf_dispatch_refused;
     tf_domains_start(worker);
+    if ((result = listen_tls(worker, error)) != 0)
+        return result;
     h2o_timeout_init(worker->server.loop, &worker->wall_timeout, config->limits.wall_ms);
     h2o_multithread_queue_t *const queue = worker->server.context.queue;
     if ((result = tf_io_thread_create(queue, "tf-loader", &worker->loader, error)) != 0 ||

@@ -50,6 +50,12 @@ struct tf_worker_config {
     bool has_site_files;        /* functions may read their site's files, where their settings say so */
     const struct tf_secrets *secrets; /* the operator's, by site; NULL: none. The caller's */
     struct tf_worker_domains domains;
+    const int *tls_listen_fds;  /* as listen_fds, for connections that begin with a handshake */
+    uint32_t tls_listen_count;
+    int tls_channel_fd;         /* of the certificate service (sites/tls_channel.h); 0: TLS is not served */
+    const char *default_host;   /* whose certificate clients without a name get; NULL: none */
+    bool redirects;             /* from HTTP, where a host has a certificate */
+    uint16_t https_port;        /* to there */
     int kv_page_fd;             /* struct tf_kv_page, to read; 0: there is none */
 };
 

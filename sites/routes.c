@@ -399,3 +399,13 @@ size_t tf_routes_index(const struct tf_routes *routes, const struct tf_route *ro
 {
     return (size_t)(route - routes->routes);
 }
+
+size_t tf_routes_site_count(const struct tf_routes *routes)
+{
+    return routes->site_count;
+}
+
+const char *tf_routes_site_at(const struct tf_routes *routes, size_t index)
+{
+    return routes->sites[index].name;
+}

@@ -69,6 +69,8 @@ uint64_t tf_routes_generation(const struct tf_routes *routes);
 bool tf_routes_has_site(const struct tf_routes *routes, const char *site);
 /* NULL: the site has no rules of its own, or is unknown. */
 const struct tf_access *tf_routes_access(const struct tf_routes *routes, const char *site);
+size_t tf_routes_site_count(const struct tf_routes *routes);
+const char *tf_routes_site_at(const struct tf_routes *routes, size_t index);
 /* Constant time; no allocation. `path` need not be NUL-terminated. NULL: none. */
 const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char *site, const char *path,
                                       size_t path_length);

@@ -126,6 +126,9 @@
     X(function_concurrency,       256, 1,         16000,  "entries",  "requests of one function in one worker at once") \
     X(site_concurrency,           256, 1,         16000,  "entries",  "requests of one site in one worker at once") \
     X(queue_length,              1024, 0,       1000000,  "entries",  "requests of one worker that wait for a slot or a load") \
+    X(handshake_ms,             10000, 100,     3600000,  "ms",       "TLS handshake of a client")                   \
+    X(tls_certificates,         20000, 1,        100000,  "entries",  "hosts that certificates are kept of")       \
+    X(tls_parsed,                4096, 16,       100000,  "entries",  "certificates that one worker keeps ready")  \
     X(idle_ms,                  10000, 100,     3600000,  "ms",       "reading one request, and idling between two") \
     X(send_ms,                   5000, 100,     3600000,  "ms",       "client that takes no byte of a response")  \
     X(hang_s,                   10, 2,         86400,  "seconds",  "event loop of a worker that stands still, before it is killed") \

@@ -1,0 +1,45 @@
+/*
+ * TLS in a worker: which certificate a handshake gets, session tickets, and the way to the certificate service.
+ *
+ * One SSL_CTX for all; before anything else of a handshake is looked at, the name that the client asked for chooses
+ * certificate and session context, so that a session of one host is none of another's. A name without a certificate
+ * ends the handshake with the alert unrecognized_name: no certificate is shown to whom it does not concern. Certificates
+ * lie unparsed in shared pages (sites/tls_table.h); those in use are kept parsed, the least recently used go.
+ *
+ * The event loop's thread only. Nothing here opens a file or waits.
+ */
+#ifndef TF_H2O_HANDLER_TLS_H
+#define TF_H2O_HANDLER_TLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <h2o.h>
+
+#include <terrafirma/error.h>
+
+struct tf_tls;
+
+struct tf_tls_config {
+    int channel_fd;           /* sites/tls_channel.h; stays the caller's */
+    const char *default_host; /* whose certificate a client without a name gets; NULL: none, its handshake fails */
+    uint32_t parsed_max;
+    /* Whether a host is one of ours: only then is the service told that its certificate is wanted. */
+    bool (*is_served)(void *context, const char *host);
+    void *context;
+};
+
+/* Before the process confines itself: OpenSSL reads its configuration. Errors: SYSTEM. */
+int tf_tls_create(const struct tf_tls_config *config, struct tf_tls **ret_tls, struct tf_error *error);
+/* Begins to listen to the service. Errors: SYSTEM. */
+int tf_tls_watch(struct tf_tls *tls, h2o_loop_t *loop, struct tf_error *error);
+/* When no connection is left. */
+void tf_tls_destroy(struct tf_tls **tls);
+SSL_CTX *tf_tls_context(struct tf_tls *tls);
+/* Tells the service that a host that is served has no certificate, now and then. */
+void tf_tls_want(struct tf_tls *tls, const char *host);
+/* The answer to a challenge of http-01, valid until the loop's next turn; base NULL: no such token. */
+h2o_iovec_t tf_tls_challenge(const struct tf_tls *tls, const char *token, size_t length);
+bool tf_tls_has_certificate(const struct tf_tls *tls, const char *host);
+
+#endif
