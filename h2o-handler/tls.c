@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/core_names.h>
@@ -150,6 +151,17 @@ static int on_select_protocol(SSL *ssl, const unsigned char **ret_protocol, unsi
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* libh2o closes a connection whose handshake failed without sending what OpenSSL has to say about it. Until the first
+ * message is answered an alert is in the clear and nothing else was sent, so it can be sent from here. */
+static void on_info(const SSL *ssl, int where, int value)
+{
+    if (where != SSL_CB_WRITE_ALERT || SSL_get_state(ssl) != TLS_ST_SR_CLNT_HELLO || value >> 8 != SSL3_AL_FATAL)
+        return;
+    uint8_t const record[] = {SSL3_RT_ALERT, 3, 3, 0, 2, SSL3_AL_FATAL, (uint8_t)value};
+    const h2o_socket_t *const socket = BIO_get_data(SSL_get_rbio(ssl));
+    send(h2o_socket_get_fd((h2o_socket_t *)(uintptr_t)socket), record, sizeof(record), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* ---- session tickets ---- */
 
 static int set_ticket_keys(const struct tf_tls *tls, const struct tf_tls_ticket_key *key, unsigned char *iv,
@@ -271,6 +283,7 @@ static int make_context(struct tf_tls *tls, struct tf_error *error)
     SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
     SSL_CTX_set_alpn_select_cb(context, on_select_protocol, tls);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket);
+    SSL_CTX_set_info_callback(context, on_info);
     SSL_CTX_set_app_data(context, tls);
     return 0;
 }

@@ -37,10 +37,11 @@ static int spawn(const struct tf_certificates *service, char *const *arguments, 
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    /* Before descriptors are moved: this one may be where another goes. */
+    posix_spawn_file_actions_addfchdir_np(&actions, service->folder_fd);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, hook_fd, HOOK_FD);
-    posix_spawn_file_actions_addfchdir_np(&actions, service->folder_fd);
     int const failure = posix_spawn(ret_pid, TF_ACME_CLIENT, &actions, &attributes, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);

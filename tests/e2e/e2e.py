@@ -168,9 +168,10 @@ class Server:
         self.has_config = bool(config)
         self.port = free_port()
         self.process = None
+        self.prefix = []  # what the command begins with
 
     def launch(self):
-        command = [PROGRAM, "serve", "--root", self.root, "--cache", self.cache, "--listen",
+        command = [*self.prefix, PROGRAM, "serve", "--root", self.root, "--cache", self.cache, "--listen",
                    "127.0.0.1:%d" % self.port, "--workers", str(self.workers)]
         if self.has_config:
             command += ["--config", self.config]
