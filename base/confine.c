@@ -93,7 +93,8 @@ static int allow_path(int ruleset, const struct tf_confine_path *path, uint64_t 
     if (path->execute)
         access |= LANDLOCK_ACCESS_FS_EXECUTE;
     if (fstat(fd, &status) == 0 && !S_ISDIR(status.st_mode)) /* the others are a folder's */
-        access &= LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_FS_TRUNCATE;
+        access &= LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                  ACCESS_FS_TRUNCATE;
     struct landlock_path_beneath_attr const rule = {.allowed_access = access & handled, .parent_fd = fd};
     long const failed = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
     int const reason = errno;

@@ -25,9 +25,9 @@ int tf_confine_no_new_privileges(struct tf_error *error);
 /* Becomes `user` for good: groups, gid, uid, no capabilities. Only as root. Errors: USAGE (no such user), SYSTEM. */
 int tf_confine_user(const char *user, struct tf_error *error);
 
-/* Landlock: from now on only these paths can be opened; nothing else can be executed; from ABI 4 on no TCP connection can be
- * made and no port bound. A path that does not exist is left out. Errors: NOT_FOUND (the kernel has no Landlock: the
- * caller says so and goes on), SYSTEM. */
+/* Landlock: from now on only these paths can be opened; nothing else can be executed; from ABI 4 on no TCP connection
+ * can be made and no port bound. A path that does not exist is left out. Errors: NOT_FOUND (the kernel has no Landlock:
+ * the caller says so and goes on), SYSTEM. */
 int tf_confine_files(const struct tf_confine_path *paths, size_t count, struct tf_error *error);
 /* The same for a process that makes connections: it binds no port, but connects. */
 int tf_confine_files_connecting(const struct tf_confine_path *paths, size_t count, struct tf_error *error);

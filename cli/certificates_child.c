@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/confine.h"
@@ -50,6 +51,10 @@ int tf_certificates_child_run(const struct tf_config *config, int state_fd, int 
         return tf_error_set(error, TF_ERR_USAGE, "this command is for terrafirma serve");
     if (readlink("/proc/self/exe", program, sizeof(program) - 1) <= 0)
         return tf_error_system(error, "cannot find this program");
+    /* It was replaced by a newer one since: that one's hook serves as well. */
+    char *const gone = strstr(program, " (deleted)");
+    if (gone != NULL)
+        *gone = '\0';
     int result = tf_places_certificates(config, &folder, error);
     if (result == TF_OK)
         result = tf_places_routes(config, &routes, error);

@@ -5,7 +5,7 @@
  *     <cache>/log/<id>/     the log service's (services/logs.h), unless logs.log_folder names another folder
  *     <cache>/state/<id>/   metrics.json, the log service's; server.json, the supervisor's
  *     <cache>/kv/<id>/      what functions store (services/kv_store.h), unless kv.folder names another folder
- *     <cache>/certificates/<id>/  keys and certificates (sites/certificates.h), unless tls.folder names another folder
+ *     <cache>/certificates/<id>/  keys and certificates (sites/certificates.h), unless tls.folder names another
  *
  * None lies below what workers may open. Paths are allocated for the caller.
  */
@@ -29,8 +29,8 @@ int tf_places_only_id(const struct tf_config *config, char ret_id[TF_BUILD_ID_BY
 /* The same for an id at hand. NULL without memory. */
 char *tf_places_logs_of(const struct tf_config *config, const char *id);
 char *tf_places_state_of(const struct tf_config *config, const char *id);
-/* Makes all that are needed, and as root gives those that are new to the users of their services; folders that the configuration
- * names become real paths. Errors: SYSTEM, USAGE (no such user). */
+/* Makes all that are needed, and as root gives those that are new to the users of their services; folders that the
+ * configuration names become real paths. Errors: SYSTEM, USAGE (no such user). */
 int tf_places_make(struct tf_config *config, struct tf_error *error);
 /* The state folder, for the supervisor to write to. Errors: SYSTEM. */
 int tf_places_open_state(const struct tf_config *config, int *ret_fd, struct tf_error *error);

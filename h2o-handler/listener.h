@@ -52,7 +52,7 @@ struct tf_listeners {
 
 void tf_listeners_init(struct tf_listeners *listeners, h2o_context_t *context, uint64_t connections_max,
                        unsigned send_ms);
-/* Takes duplicates of `fds`, which stay the caller's; `accept`, which must last as long, says what connections of theirs
+/* Takes duplicates of `fds`, which stay the caller's; `accept`, which must last as long, says what their connections
  * are. Accepts nothing yet. Errors: SYSTEM, LIMIT (more than TF_LISTENERS_MAX in all). */
 int tf_listeners_add(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, const int *fds, uint32_t count,
                      struct tf_error *error);

@@ -40,8 +40,8 @@ struct tf_server {
 /* Makes the loop too. Accepts nothing before tf_server_open. Errors: SYSTEM. */
 int tf_server_init(struct tf_server *server, const struct tf_limits *limits, const int *listen_fds,
                    uint32_t listen_count, tf_server_request_fn on_request, void *data, struct tf_error *error);
-/* Listeners whose connections begin with a TLS handshake. The context stays the caller's, and must last as long and offer
- * no other protocol than HTTP/1.1. Errors: as above, LIMIT. */
+/* Listeners whose connections begin with a TLS handshake. The context stays the caller's, and must last as long and
+ * offer no other protocol than HTTP/1.1. Errors: as above, LIMIT. */
 int tf_server_add_tls(struct tf_server *server, SSL_CTX *tls, const int *listen_fds, uint32_t listen_count,
                       struct tf_error *error);
 void tf_server_open(struct tf_server *server);

@@ -17,7 +17,7 @@ int tf_acme_hook(int argc, char **argv, bool *ret_is_hook)
     *ret_is_hook = variable != NULL && argc == 6;
     if (!*ret_is_hook)
         return 1;
-    int const fd = atoi(variable);
+    int const fd = (int)strtol(variable, NULL, 10);
     for (int i = 1; i < argc; i++) {
         size_t const word = strlen(argv[i]) + 1;
         if (word > sizeof(message) - length)

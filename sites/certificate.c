@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -92,8 +93,8 @@ static void take_names(struct tf_certificate *certificate, X509 *leaf)
         const GENERAL_NAME *const name = sk_GENERAL_NAME_value(names, i);
         if (name->type != GEN_DNS)
             continue;
-        char *const copy =
-            copy_name((const char *)ASN1_STRING_get0_data(name->d.dNSName), (size_t)ASN1_STRING_length(name->d.dNSName));
+        const ASN1_STRING *const text = name->d.dNSName;
+        char *const copy = copy_name((const char *)ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text));
         if (copy != NULL)
             certificate->names[certificate->name_count++] = copy;
     }
@@ -246,8 +247,8 @@ static X509_EXTENSION *make_identifier(const uint8_t digest[TF_HASH_BYTES])
 
 static X509 *make_self_signed(const char *host, const uint8_t digest[TF_HASH_BYTES], EVP_PKEY *key)
 {
-    char names[TF_SITE_NAME_BYTES + 8] = "DNS:";
-    strncat(names, host, TF_SITE_NAME_BYTES);
+    char names[TF_SITE_NAME_BYTES + 8];
+    snprintf(names, sizeof(names), "DNS:%s", host);
     X509 *const x509 = X509_new();
     if (x509 == NULL)
         return NULL;

@@ -139,9 +139,9 @@ bool tf_supplied_look(struct tf_supplied *supplied, const char *folder, size_t m
     if (now.count > 0)
         qsort(now.files, now.count, sizeof(now.files[0]), compare);
     for (size_t i = 0; i < now.count; i++) {
-        struct tf_supplied_file *const before =
-            supplied->count > 0 ? bsearch(&now.files[i], supplied->files, supplied->count, sizeof(now.files[0]), compare)
-                                : NULL;
+        struct tf_supplied_file *before = NULL;
+        if (supplied->count > 0)
+            before = bsearch(&now.files[i], supplied->files, supplied->count, sizeof(now.files[0]), compare);
         has_changed |= take_over(&finding, &now.files[i], before);
     }
     for (size_t i = 0; i < supplied->count; i++) /* what was not taken over is gone */

@@ -1,8 +1,8 @@
 """An ACME authority for tests: pebble, behind a proxy that counts, and that can refuse.
 
-Validation goes to the ports of the server under test, whatever the host: pebble asks a DNS server of ours, which answers
-every question with 127.0.0.1. The server trusts the proxy's key because it is started in a mount namespace of its own,
-where the system's list of authorities is another (`trusting`).
+Validation goes to the ports of the server under test, whatever the host: pebble asks a DNS server of ours, which
+answers every question with 127.0.0.1. The server trusts the proxy's key because it is started in a mount namespace
+of its own, where the system's list of authorities is another (`trusting`).
 """
 import http.client
 import http.server
@@ -58,8 +58,11 @@ class Resolver(threading.Thread):
             question = query[12:end + 5]
             is_address = question[-4:] == b"\0\1\0\1"
             answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x7f\0\0\1" if is_address else b""
-            self.socket.sendto(query[:2] + b"\x85\x80\0\1\0" + bytes([is_address]) + b"\0\0\0\0" + question + answer,
-                               client)
+            head = query[:2] + b"\x85\x80\0\1\0" + bytes([is_address]) + b"\0\0\0\0"
+            try:
+                self.socket.sendto(head + question + answer, client)
+            except OSError:
+                return
 
     def close(self):
         self.socket.close()
@@ -74,7 +77,8 @@ class Authority:
         self.resolver = Resolver()
         chain, key = tls.make_certificate(self.folder, "pebble", ["localhost"])
         self.chain, self.key = chain, key
-        config = {"listenAddress": "127.0.0.1:%d" % self.port, "managementListenAddress": "127.0.0.1:%d" % e2e.free_port(),
+        config = {"listenAddress": "127.0.0.1:%d" % self.port,
+                  "managementListenAddress": "127.0.0.1:%d" % e2e.free_port(),
                   "certificate": chain, "privateKey": key, "httpPort": http_port, "tlsPort": tls_port,
                   "ocspResponderURL": "", "externalAccountBindingRequired": False}
         if validity_s:
