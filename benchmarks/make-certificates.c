@@ -1,6 +1,6 @@
 /*
- * make-certificates FOLDER COUNT: COUNT pairs for tls.certificates, host-N.test, signed by themselves with P-256 keys of
- * their own; and one of localhost.
+ * make-certificates FOLDER COUNT: COUNT pairs for tls.certificates, host-N.test, signed by themselves with P-256 keys
+ * of their own; and one of localhost.
  */
 #include <stdio.h>
 #include <stdlib.h>
