@@ -49,8 +49,8 @@ static inline bool tf_place_holds(const struct tf_domain_seen *seen, uint64_t ch
 const struct tf_place *tf_place_of(struct tf_worker *worker, const struct tf_routes *routes, const h2o_req_t *req,
                                    uint64_t now_ns);
 
-/* Whether the host has a site of its own: by the operator's mapping, by a folder of its name, or by what is known of its
- * records; _default is nobody's own. Where its records are not known, they are asked for. */
+/* Whether the host has a site of its own: by the operator's mapping, by a folder of its name, or by what is known of
+ * its records; _default is nobody's own. Where its records are not known, they are asked for. */
 bool tf_place_is_own(struct tf_worker *worker, const char *host);
 /* Whether the request's host means the same site, and folder in it, as `host` (in lower case). */
 bool tf_place_is_same(struct tf_worker *worker, const char *host, const h2o_req_t *req, uint64_t now_ns);

@@ -123,8 +123,9 @@ static bool is_served(const struct tf_certificates *service, const char *name)
     if (routes == NULL || !tf_registered_can_be_issued(name))
         return false;
     const struct tf_routes_mapping *const mapping = tf_routes_mapping_of(routes, name);
-    if (mapping != NULL)
-        return strcmp(mapping->site, "_default") != 0 && tf_routes_site_of(routes, mapping->site) != NULL;
+    if (mapping != NULL) /* whoever maps all names below one has not said which there are */
+        return mapping->host[0] != '*' && strcmp(mapping->site, "_default") != 0 &&
+               tf_routes_site_of(routes, mapping->site) != NULL;
     return tf_routes_has_site(routes, name) || is_served_by_records(service, name);
 }
 
