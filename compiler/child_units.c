@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "compiler/child.h"
+#include "compiler/loops.h"
 #include "compiler/stock.h"
 #include "compiler/text_audit.h"
 
@@ -81,12 +82,28 @@ static int read_part(struct units *units, uint32_t part, struct tf_buffer *text,
     return code;
 }
 
+/* Puts the text with its loops versioned, from its begin on, into its place. */
+static int version_loops(const struct units *units, struct tf_buffer *text, size_t *begin)
+{
+    struct tf_error *const error = &units->child->error;
+    struct tf_buffer versioned;
+    tf_buffer_init(&versioned, units->child->job->limits.build_file_bytes);
+    int code = tf_loops_version(text->bytes + *begin, text->length - *begin, &versioned, error);
+    if (code == 0)
+        code = tf_text_audit_versioned(units->plan->parts > 1 ? TF_TEXT_PART : TF_TEXT_SOURCE, versioned.bytes,
+                                       versioned.length, error);
+    tf_buffer_dispose(text);
+    *text = versioned;
+    *begin = 0;
+    return code;
+}
+
 /* ---- writing ---- */
 
 static int write_unit(const struct units *units, uint32_t part, const uint8_t *text, size_t length)
 {
     static const char includes[] = "#include \"m.h\"\n#include \"arithmetic.h\"\n#include \"mem.h\"\n"
-                                   "#include \"instance.h\"\n";
+                                   "#include \"instance.h\"\n#include \"loops.h\"\n";
     static const char hidden[] = "#pragma GCC visibility push(hidden)\n";
     const struct tf_child_shim *const shim = units->shim;
     struct tf_error *const error = &units->child->error;
@@ -131,6 +148,8 @@ int tf_child_write_units(struct tf_child *child, const struct tf_child_shim *shi
         struct tf_buffer text = {0};
         size_t begin;
         code = read_part(&units, part, &text, &begin, ret_has_data);
+        if (code == 0 && plan->tier == TF_TIER_OPTIMISED)
+            code = version_loops(&units, &text, &begin);
         if (code == 0)
             code = write_unit(&units, part, text.bytes + begin, text.length - begin);
         tf_buffer_dispose(&text);

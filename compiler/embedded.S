@@ -17,5 +17,6 @@
     embed tf_embedded_simd_memory, TF_FILE_SIMD_MEMORY
     embed tf_embedded_mem, TF_FILE_MEM
     embed tf_embedded_instance, TF_FILE_INSTANCE
+    embed tf_embedded_loops, TF_FILE_LOOPS
 
     .section .note.GNU-stack, "", @progbits

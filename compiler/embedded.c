@@ -10,4 +10,5 @@ const struct tf_embedded_file tf_embedded_files[TF_EMBEDDED_COUNT] = {
     {"simd_memory.h", tf_embedded_simd_memory},
     {"mem.h", tf_embedded_mem},
     {"instance.h", tf_embedded_instance},
+    {"loops.h", tf_embedded_loops},
 };

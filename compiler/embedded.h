@@ -3,7 +3,8 @@
 #define TF_COMPILER_EMBEDDED_H
 
 extern const char tf_embedded_abi[], tf_embedded_test_world[], tf_embedded_stdint[], tf_embedded_types[],
-    tf_embedded_arithmetic[], tf_embedded_simd[], tf_embedded_simd_memory[], tf_embedded_mem[], tf_embedded_instance[];
+    tf_embedded_arithmetic[], tf_embedded_simd[], tf_embedded_simd_memory[], tf_embedded_mem[], tf_embedded_instance[],
+    tf_embedded_loops[];
 
 struct tf_embedded_file {
     const char *name; /* in the sandbox's job folder */
@@ -11,7 +12,7 @@ struct tf_embedded_file {
 };
 
 /* The files generated C includes or is put together with. */
-#define TF_EMBEDDED_COUNT 9
+#define TF_EMBEDDED_COUNT 10
 extern const struct tf_embedded_file tf_embedded_files[TF_EMBEDDED_COUNT];
 
 #endif

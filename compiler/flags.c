@@ -35,7 +35,16 @@ static const char *const common[] = {
 
 /* -O2's own cost model of the vectoriser leaves nearly every loop of a guest alone: this halves the time of a matrix
  * product and costs a tenth or two of the compile time. */
-static const char *const gcc_optimised[] = {"-O2", "-fvect-cost-model=dynamic"};
+static const char *const gcc_optimised[] = {
+    "-O2",
+    "-fvect-cost-model=dynamic",
+    /* Pairs of scalars that were just stored one by one are loaded as a vector, and wait for the store buffer. */
+    "-fno-tree-slp-vectorize",
+    /* A module's own compiler chose between selections and branches, and the order of minima in a chain. */
+    "-fno-ssa-phiopt",
+    "-finline-functions",
+    "--param=max-inline-insns-auto=30",
+};
 static const char *const clang_optimised[] = {"-O2"};
 static const char *const fast[] = {"-O0"};
 

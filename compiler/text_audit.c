@@ -13,6 +13,7 @@
 struct audit {
     const uint8_t *at, *end, *begin;
     enum tf_text_kind kind;
+    bool is_versioned;
     uint32_t depth;
     uint8_t *brackets; /* the open ones */
     struct tf_error *error;
@@ -69,7 +70,12 @@ static int compare_word(const void *key, const void *element)
     return strcmp(key, *(const char *const *)element);
 }
 
-static bool is_known_identifier(const uint8_t *at, const uint8_t *end)
+static bool is_known_word(const char *const *words, size_t count, const char *word)
+{
+    return bsearch(word, words, count, sizeof(words[0]), compare_word) != NULL;
+}
+
+static bool is_known_identifier(const struct audit *audit, const uint8_t *at, const uint8_t *end)
 {
     char word[TOKEN_BYTES_MAX];
     size_t const length = (size_t)(end - at);
@@ -77,7 +83,10 @@ static bool is_known_identifier(const uint8_t *at, const uint8_t *end)
         return matches("wasm_multi_@", at, end);
     memcpy(word, at, length);
     word[length] = 0;
-    if (bsearch(word, tf_text_words, tf_text_word_count, sizeof(tf_text_words[0]), compare_word) != NULL)
+    if (is_known_word(tf_text_words, tf_text_word_count, word))
+        return true;
+    if (audit->is_versioned && (is_known_word(tf_text_loop_words, tf_text_loop_word_count, word) ||
+                                matches(tf_text_loop_pattern, at, end)))
         return true;
     for (size_t i = 0; i < tf_text_pattern_count; i++)
         if (matches(tf_text_patterns[i], at, end))
@@ -209,7 +218,7 @@ static int audit_identifier(struct audit *audit)
     while (p < audit->end && (is_letter(*p) || is_digit(*p)))
         p++;
     size_t const length = (size_t)(p - start);
-    if (!is_known_identifier(start, p))
+    if (!is_known_identifier(audit, start, p))
         return refuse(audit, start, "unknown identifier");
     const struct func_type *const type = find_func_type(start, length);
     if (type != NULL)
@@ -271,17 +280,29 @@ static int audit_token(struct audit *audit)
     return audit_punctuation(audit);
 }
 
+static int run(struct audit *audit)
+{
+    int code = 0;
+    audit->brackets = malloc(BRACKETS_MAX);
+    if (audit->brackets == NULL)
+        return tf_error_system(audit->error, "auditing generated C");
+    while (code == 0 && audit->at < audit->end)
+        code = audit_token(audit);
+    if (code == 0 && audit->depth != 0)
+        code = refuse(audit, audit->end, "unbalanced brackets at the end");
+    free(audit->brackets);
+    return code;
+}
+
 int tf_text_audit(enum tf_text_kind kind, const uint8_t *text, size_t length, struct tf_error *error)
 {
     struct audit audit = {.at = text, .end = text + length, .begin = text, .kind = kind, .error = error};
-    int code = 0;
-    audit.brackets = malloc(BRACKETS_MAX);
-    if (audit.brackets == NULL)
-        return tf_error_system(error, "auditing generated C");
-    while (code == 0 && audit.at < audit.end)
-        code = audit_token(&audit);
-    if (code == 0 && audit.depth != 0)
-        code = refuse(&audit, audit.end, "unbalanced brackets at the end");
-    free(audit.brackets);
-    return code;
+    return run(&audit);
+}
+
+int tf_text_audit_versioned(enum tf_text_kind kind, const uint8_t *text, size_t length, struct tf_error *error)
+{
+    struct audit audit = {
+        .at = text, .end = text + length, .begin = text, .kind = kind, .is_versioned = true, .error = error};
+    return run(&audit);
 }

@@ -23,5 +23,7 @@ enum tf_text_kind {
 /* `text` is the module's part of m.h, m.c, m-impl.h or m_<n>.c (compiler/stock.h). Errors: AUDIT (gives line and
  * offending token). */
 int tf_text_audit(enum tf_text_kind kind, const uint8_t *text, size_t length, struct tf_error *error);
+/* The same, with the few words more that the second versions of loops have (compiler/loops.h). */
+int tf_text_audit_versioned(enum tf_text_kind kind, const uint8_t *text, size_t length, struct tf_error *error);
 
 #endif

@@ -497,3 +497,17 @@ const char *const tf_text_patterns[] = {
 };
 
 const size_t tf_text_pattern_count = sizeof(tf_text_patterns) / sizeof(tf_text_patterns[0]);
+
+const char *const tf_text_loop_words[] = {
+    "TF_TURNS_ENOUGH",
+    "do",
+    "loop_k",
+    "loop_n",
+    "tf_turns_until_zero",
+    "tf_turns_while_below",
+    "tf_turns_while_from",
+    "while",
+};
+const size_t tf_text_loop_word_count = sizeof(tf_text_loop_words) / sizeof(tf_text_loop_words[0]);
+
+const char *const tf_text_loop_pattern = "loop_g$";

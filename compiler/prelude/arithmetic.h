@@ -108,7 +108,9 @@ TF_DEFINE_REINTERPRET(f64_reinterpret_i64, u64, f64)
 TF_DEFINE_REINTERPRET(i64_reinterpret_f64, f64, u64)
 
 /* Arithmetic on a NaN must give a quiet one. Compilers fold constants as if a signalling NaN passed through these
- * functions untouched, hence the explicit branch, which costs a compare that is never taken. */
+ * functions untouched, hence an operation that makes it quiet and leaves all else as it is. gcc keeps the difference to
+ * 0 (-fsignaling-nans), which loops can be vectorised with; for clang it is a comparison that is never true. */
+#ifdef __clang__
 static inline f32 wasm_quietf(f32 x)
 {
     return UNLIKELY(x != x) ? f32_reinterpret_i32(i32_reinterpret_f32(x) | 0x00400000u) : x;
@@ -118,6 +120,17 @@ static inline f64 wasm_quiet(f64 x)
 {
     return UNLIKELY(x != x) ? f64_reinterpret_i64(i64_reinterpret_f64(x) | 0x0008000000000000ul) : x;
 }
+#else
+static inline f32 wasm_quietf(f32 x)
+{
+    return x - 0.f;
+}
+
+static inline f64 wasm_quiet(f64 x)
+{
+    return x - 0.;
+}
+#endif
 
 #if TF_STRICT
 #define TF_ROUND(x, quiet, function) (UNLIKELY(x != x) ? quiet(x) : function(x))
@@ -175,8 +188,31 @@ TF_DEFINE_MIN_MAX(tf_f32_min, f32, u32, i32_reinterpret_f32, f32_reinterpret_i32
 TF_DEFINE_MIN_MAX(tf_f32_max, f32, u32, i32_reinterpret_f32, f32_reinterpret_i32, >, &)
 TF_DEFINE_MIN_MAX(tf_f64_min, f64, u64, i64_reinterpret_f64, f64_reinterpret_i64, <, |)
 TF_DEFINE_MIN_MAX(tf_f64_max, f64, u64, i64_reinterpret_f64, f64_reinterpret_i64, >, &)
-#define FMIN(x, y) _Generic((x), f32 : tf_f32_min, f64 : tf_f64_min)(x, y)
-#define FMAX(x, y) _Generic((x), f32 : tf_f32_max, f64 : tf_f64_max)(x, y)
+
+/* With a constant that is neither NaN nor zero one comparison will do; a NaN fails it, and is the result, quiet. */
+#define TF_IS_PLAIN(y) (__builtin_constant_p(y) && (y) == (y) && (y) != 0)
+#define TF_DEFINE_BOUND(name, type, inner, quiet, compare)                                                             \
+    static inline __attribute__((always_inline)) type name(type x, type y)                                             \
+    {                                                                                                                  \
+        if (TF_IS_PLAIN(y))                                                                                            \
+            return quiet(y compare x ? y : x);                                                                         \
+        return TF_IS_PLAIN(x) ? quiet(x compare y ? x : y) : inner(x, y);                                              \
+    }
+TF_DEFINE_BOUND(wasm_f32_min, f32, tf_f32_min, wasm_quietf, <)
+TF_DEFINE_BOUND(wasm_f32_max, f32, tf_f32_max, wasm_quietf, >)
+TF_DEFINE_BOUND(wasm_f64_min, f64, tf_f64_min, wasm_quiet, <)
+TF_DEFINE_BOUND(wasm_f64_max, f64, tf_f64_max, wasm_quiet, >)
+#define FMIN(x, y) _Generic((x), f32 : wasm_f32_min, f64 : wasm_f64_min)(x, y)
+#define FMAX(x, y) _Generic((x), f32 : wasm_f32_max, f64 : wasm_f64_max)(x, y)
+
+/* What a floating-point number was converted to. gcc would take converting it back for rounding, and get the sign of a
+ * zero wrong. */
+#define TF_HIDE(result)                                                                                                \
+    __extension__({                                                                                                    \
+        __typeof__(result) tf_hidden = (result);                                                                       \
+        __asm__("" : "+r"(tf_hidden));                                                                                 \
+        tf_hidden;                                                                                                     \
+    })
 
 /* `inside` is true for exactly the operands whose truncation fits; every bound in it is exact in its type. */
 #define TF_DEFINE_TRUNCATION(suffix, from, to, through, inside, low, high)                                             \
@@ -186,14 +222,14 @@ TF_DEFINE_MIN_MAX(tf_f64_max, f64, u64, i64_reinterpret_f64, f64_reinterpret_i64
             TF_RAISE(TF_TRAP_INVALID_CONVERSION);                                                                      \
         if (UNLIKELY(!(inside)))                                                                                       \
             TF_RAISE(TF_TRAP_INTEGER_OVERFLOW);                                                                        \
-        return (to)(through)x;                                                                                         \
+        return TF_HIDE((to)(through)x);                                                                                \
     }
 #define TF_DEFINE_SATURATION(suffix, from, to, through, inside, low, high)                                             \
     static inline to I##suffix(from x)                                                                                 \
     {                                                                                                                  \
         if (UNLIKELY(!(inside)))                                                                                       \
             return x != x ? 0 : x < 0 ? (to)(low) : (to)(high);                                                        \
-        return (to)(through)x;                                                                                         \
+        return TF_HIDE((to)(through)x);                                                                                \
     }
 /* DEFINE(suffix after the width, operand, result, through, inside, least, greatest) */
 #define TF_TRUNCATIONS(DEFINE, kind)                                                                                   \
@@ -210,17 +246,26 @@ TF_DEFINE_MIN_MAX(tf_f64_max, f64, u64, i64_reinterpret_f64, f64_reinterpret_i64
 TF_TRUNCATIONS(TF_DEFINE_TRUNCATION, TRUNC)
 TF_TRUNCATIONS(TF_DEFINE_SATURATION, BRANCH_SAT)
 
-/* The saturating ones to 32 bits with sign, without a branch: both bounds are exact in a double, and a loop of it can
- * be vectorised. The comparisons with a NaN are false, so it is 0 before it comes to them. */
-static inline u32 tf_saturate(f64 x)
-{
-    x = x == x ? x : 0;
-    x = x < -2147483648. ? -2147483648. : x;
-    x = x > 2147483647. ? 2147483647. : x;
-    return (u32)(s32)x;
-}
-#define I32_TRUNC_SAT_S_F32(x) tf_saturate(x)
-#define I32_TRUNC_SAT_S_F64(x) tf_saturate(x)
+/* The most frequent ones. The instruction itself says by its result that something may be wrong, which C has no way to
+ * ask for. */
+#ifdef __AVX__
+#define TF_CONVERT "v"
+#else
+#define TF_CONVERT ""
+#endif
+#define TF_DEFINE_CONVERSION(name, from, instruction)                                                                  \
+    static inline u32 name(from x)                                                                                     \
+    {                                                                                                                  \
+        s32 result;                                                                                                    \
+        __asm__(TF_CONVERT instruction " %1, %0" : "=r"(result) : "x"(x));                                             \
+        if (UNLIKELY(result == INT32_MIN))                                                                             \
+            return x != x ? 0 : x < 0 ? (u32)INT32_MIN : INT32_MAX;                                                    \
+        return (u32)result;                                                                                            \
+    }
+TF_DEFINE_CONVERSION(tf_saturate_float, f32, "cvttss2si")
+TF_DEFINE_CONVERSION(tf_saturate_double, f64, "cvttsd2si")
+#define I32_TRUNC_SAT_S_F32 tf_saturate_float
+#define I32_TRUNC_SAT_S_F64 tf_saturate_double
 #define I32_TRUNC_SAT_U_F32 I32_BRANCH_SAT_U_F32
 #define I32_TRUNC_SAT_U_F64 I32_BRANCH_SAT_U_F64
 #define I64_TRUNC_SAT_S_F32 I64_BRANCH_SAT_S_F32

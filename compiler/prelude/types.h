@@ -4,6 +4,12 @@
 #ifndef TF_PRELUDE_TYPES_H
 #define TF_PRELUDE_TYPES_H
 
+/* No guest can see whether a comparison raised a floating-point exception, so loops that compare may be vectorised.
+ * As an option -fsignaling-nans would take this back, and it is needed. */
+#if defined(__OPTIMIZE__) && !defined(__clang__)
+#pragma GCC optimize("no-trapping-math")
+#endif
+
 #include <stdint.h>
 #include <terrafirma/abi.h>
 

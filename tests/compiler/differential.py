@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 
+import differential_loops
 import differential_vectors
 
 WABT = os.environ.get("TF_WABT_PREFIX", "/opt/terrafirma/wabt-1.0.36") + "/bin/"
@@ -183,6 +184,10 @@ class Module:
     def __init__(self, folder, seed, number, arguments):
         self.path = os.path.join(folder, "%d" % number)
         rng = random.Random("%s:%d" % (seed, number))
+        if arguments.loops:
+            self.text, self.flags, self.passes = differential_loops.module(rng), ["--mvp-features"], []
+            self.assemble()
+            return
         count = rng.choice([40, 200, 600, 1500, 3000])
         with open(self.path + ".bytes", "wb") as file:
             file.write(rng.randbytes(count))
@@ -336,6 +341,7 @@ def main():
     parser.add_argument("--cc", default="gcc")
     parser.add_argument("--tier", choices=["optimised", "fast"], default="optimised")
     parser.add_argument("--simd", action="store_true", help="let the generator use SIMD")
+    parser.add_argument("--loops", action="store_true", help="counted loops of our own instead of the generator's")
     arguments = parser.parse_args()
     if shutil.which("wasm-opt") is None or not os.path.exists(WABT + "wasm-interp"):
         print("skipped: no wasm-opt (package binaryen), or no wasm-interp in " + WABT)
@@ -353,9 +359,9 @@ def main():
     agreed = sum(counts[verdict] for verdict in AGREE)
     apart = sum(count for verdict, count in counts.items() if verdict.startswith("not compared: "))
     print("%(calls)d calls, %(traps)d traps, %(lines)d lines compared" % STATISTICS)
-    print("%d modules = %d agree + %d differ + %d not compared (seed %s, first %d; %s, %s, %s tier%s)" % (
+    print("%d modules = %d agree + %d differ + %d not compared (seed %s, first %d; %s, %s, %s tier%s%s)" % (
         len(numbers), agreed, len(bad), apart, arguments.seed, arguments.first, arguments.profile, arguments.cc,
-        arguments.tier, ", SIMD" if arguments.simd else ""))
+        arguments.tier, ", SIMD" if arguments.simd else "", ", loops" if arguments.loops else ""))
     if agreed + len(bad) + apart != len(numbers):
         raise SystemExit("the figures do not add up")
     if not bad:

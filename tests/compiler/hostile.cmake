@@ -12,6 +12,9 @@ foreach(profile strict fast)
     endif()
 endforeach()
 if(NOT TF_SANITIZE)
+    add_test(NAME differential-loops COMMAND python3 -B ${CMAKE_CURRENT_LIST_DIR}/differential.py
+        --build ${CMAKE_BINARY_DIR} --count 20 --loops --profile fast --seed loops)
+    set_tests_properties(differential-loops PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
     add_test(NAME differential-simd COMMAND python3 -B ${CMAKE_CURRENT_LIST_DIR}/differential.py
         --build ${CMAKE_BINARY_DIR} --count 20 --simd --seed simd)
     set_tests_properties(differential-simd PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)

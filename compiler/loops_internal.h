@@ -1,0 +1,120 @@
+/*
+ * Shared by loops*.c alone: a loop as lines, what is known of its variables, and what is to be written.
+ */
+#ifndef TF_COMPILER_LOOPS_INTERNAL_H
+#define TF_COMPILER_LOOPS_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+
+/* A loop beyond one of these stays as it is. */
+#define TF_LOOP_LINES_MAX 768u
+#define TF_LOOP_VARIABLES_MAX 64u
+#define TF_LOOP_TERMS_MAX 4u
+#define TF_LOOP_ACCESSES_MAX 128u
+#define TF_LOOP_GROUPS_MAX 12u
+#define TF_LOOP_CONDITIONS_MAX 16u
+#define TF_LOOP_STEP_MAX (1 << 20)
+
+/* ---- lines ---- */
+
+struct tf_loop_name {
+    uint8_t kind; /* 'i', 'l', …: the letter of var_i0 */
+    uint32_t number;
+};
+
+enum tf_loop_relation { TF_LOOP_EQUAL, TF_LOOP_UNEQUAL, TF_LOOP_BELOW, TF_LOOP_UPTO, TF_LOOP_ABOVE, TF_LOOP_FROM };
+
+enum tf_loop_form {
+    TF_LOOP_OTHER,    /* ends a run of statements */
+    TF_LOOP_HEAD,     /* var_L<number>: */
+    TF_LOOP_BRANCH,   /* if (from) {goto var_L<number>;} */
+    TF_LOOP_EFFECT,   /* changes no variable */
+    TF_LOOP_OPAQUE,   /* to = anything */
+    TF_LOOP_CONSTANT, /* to = number */
+    TF_LOOP_COPY,     /* to = from */
+    TF_LOOP_ADD,      /* to += from, and so on */
+    TF_LOOP_SUBTRACT,
+    TF_LOOP_MULTIPLY,
+    TF_LOOP_SHIFT,
+    TF_LOOP_NOT,     /* to = !(to) */
+    TF_LOOP_COMPARE, /* to = to relation from */
+};
+
+struct tf_loop_line {
+    const uint8_t *begin, *end; /* with the newline */
+    enum tf_loop_form form;
+    struct tf_loop_name to, from;
+    uint32_t number;
+    enum tf_loop_relation relation;
+    bool is_signed;
+    /* Of an access to linear memory, with EFFECT and OPAQUE: where its dynamic address is in the text, and what. */
+    const uint8_t *address_begin, *address_end;
+    struct tf_loop_name address;
+};
+
+/* Fills `line` but for its `end`, from `begin` up to `end`. */
+void tf_loops_read_line(const uint8_t *begin, const uint8_t *end, struct tf_loop_line *line);
+
+/* ---- what is known of values, as sums modulo 2^32 of what variables were at the head of the same turn ---- */
+
+struct tf_loop_value {
+    bool is_known;
+    int8_t condition; /* which it is the truth of, -1: none */
+    uint8_t term_count;
+    uint32_t constant;
+    struct tf_loop_term {
+        uint8_t variable;
+        uint32_t factor;
+    } terms[TF_LOOP_TERMS_MAX]; /* ascending by variable, no factor 0 */
+};
+
+struct tf_loop_condition {
+    enum tf_loop_relation relation;
+    bool is_signed;
+    struct tf_loop_value left, right;
+};
+
+/* Addresses that differ by constants. That of an access in turn k is start + above + k * step. */
+struct tf_loop_group {
+    struct tf_loop_value start; /* the least of them */
+    int32_t step;
+    uint32_t above_max;
+};
+
+struct tf_loop_access {
+    uint32_t line;
+    struct tf_loop_value address;
+    int8_t group; /* -1: stays as it is */
+    uint32_t above;
+};
+
+struct tf_loop {
+    struct tf_loop_line lines[TF_LOOP_LINES_MAX]; /* behind the head, the branch included */
+    uint32_t line_count;
+    uint32_t label;
+    const uint8_t *begin; /* of the head */
+
+    struct tf_loop_name names[TF_LOOP_VARIABLES_MAX];
+    struct tf_loop_value values[TF_LOOP_VARIABLES_MAX];
+    uint32_t variable_count;
+    struct tf_loop_condition conditions[TF_LOOP_CONDITIONS_MAX];
+    uint32_t condition_count;
+    struct tf_loop_access accesses[TF_LOOP_ACCESSES_MAX];
+    uint32_t access_count;
+    struct tf_loop_group groups[TF_LOOP_GROUPS_MAX];
+    uint32_t group_count;
+    struct tf_loop_condition turn; /* it turns again while that holds */
+    int32_t step; /* of its left side; the right one stays */
+};
+
+/* Finds out what the lines do. False: the loop is not one of those meant. */
+bool tf_loops_analyse(struct tf_loop *loop);
+
+/* Appends both versions and the check. */
+void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text);
+
+#endif

@@ -1,0 +1,117 @@
+/* The text of both versions. */
+#include <inttypes.h>
+
+#include "compiler/loops_internal.h"
+
+static void write_value(const struct tf_loop *loop, const struct tf_loop_value *value, struct tf_buffer *text)
+{
+    tf_buffer_printf(text, "(u32)(%" PRIu32 "u", value->constant);
+    for (uint32_t i = 0; i < value->term_count; i++) {
+        struct tf_loop_name const name = loop->names[value->terms[i].variable];
+        tf_buffer_printf(text, " + var_%c%" PRIu32, name.kind, name.number);
+        if (value->terms[i].factor != 1)
+            tf_buffer_printf(text, " * %" PRIu32 "u", value->terms[i].factor);
+    }
+    tf_buffer_append_text(text, ")");
+}
+
+static uint32_t magnitude(int32_t step)
+{
+    return step < 0 ? (uint32_t)-step : (uint32_t)step;
+}
+
+static struct tf_loop_value biased(const struct tf_loop_value *value, uint32_t by)
+{
+    struct tf_loop_value sum = *value;
+    sum.constant += by;
+    return sum;
+}
+
+/* The number of turns after the first. */
+static void write_turns(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    const struct tf_loop_condition *const turn = &loop->turn;
+    bool const is_up = loop->step > 0;
+    /* Signed numbers compare as unsigned ones 2^31 further on. */
+    uint32_t const bias = turn->is_signed ? 0x80000000u : 0;
+    struct tf_loop_value const left = biased(&turn->left, bias), right = biased(&turn->right, bias);
+    if (turn->relation == TF_LOOP_UNEQUAL) {
+        tf_buffer_append_text(text, is_up ? "tf_turns_until_zero(-" : "tf_turns_until_zero(");
+        write_value(loop, &turn->left, text);
+    } else {
+        bool const has_one_more = turn->relation == TF_LOOP_UPTO || turn->relation == TF_LOOP_ABOVE;
+        tf_buffer_append_text(text, is_up ? "tf_turns_while_below(" : "tf_turns_while_from(");
+        write_value(loop, &left, text);
+        tf_buffer_append_text(text, ", (u64)");
+        write_value(loop, &right, text);
+        tf_buffer_append_text(text, has_one_more ? " + 1u" : "");
+    }
+    tf_buffer_printf(text, ", %" PRIu32 "u)", magnitude(loop->step));
+}
+
+/* Every address of the group, in every turn, is below 2^32. */
+static void write_check(const struct tf_loop_group *group, uint32_t number, struct tf_buffer *text)
+{
+    if (group->step > 0) {
+        tf_buffer_printf(text, " & (loop_g%" PRIu32 " + %" PRIu32 "u + loop_n * %" PRIu32 "u <= 4294967295u)", number,
+                         group->above_max, magnitude(group->step));
+        return;
+    }
+    tf_buffer_printf(text, " & (loop_g%" PRIu32 " >= loop_n * %" PRIu32 "u)", number, magnitude(group->step));
+    if (group->above_max != 0)
+        tf_buffer_printf(text, " & (loop_g%" PRIu32 " + %" PRIu32 "u <= 4294967295u)", number, group->above_max);
+}
+
+static void write_address(const struct tf_loop *loop, const struct tf_loop_access *access, struct tf_buffer *text)
+{
+    const struct tf_loop_group *const group = &loop->groups[access->group];
+    tf_buffer_printf(text, "(loop_g%d %c loop_k * %" PRIu32 "u", access->group, group->step < 0 ? '-' : '+',
+                     magnitude(group->step));
+    if (access->above != 0)
+        tf_buffer_printf(text, " + %" PRIu32 "u", access->above);
+    tf_buffer_append_text(text, ")");
+}
+
+static void write_bytes(const uint8_t *begin, const uint8_t *end, struct tf_buffer *text)
+{
+    tf_buffer_append(text, begin, (size_t)(end - begin));
+}
+
+/* Every line as it was, but for the branch and the addresses. */
+static void write_body(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i + 1 < loop->line_count; i++) {
+        const struct tf_loop_line *const line = &loop->lines[i];
+        const uint8_t *from = line->begin;
+        if (next < loop->access_count && loop->accesses[next].line == i) {
+            const struct tf_loop_access *const access = &loop->accesses[next++];
+            if (access->group >= 0) {
+                write_bytes(from, line->address_begin, text);
+                write_address(loop, access, text);
+                from = line->address_end;
+            }
+        }
+        write_bytes(from, line->end, text);
+    }
+}
+
+void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    tf_buffer_append_text(text, "{\nu64 const loop_n = ");
+    write_turns(loop, text);
+    tf_buffer_append_text(text, ";\n");
+    for (uint32_t i = 0; i < loop->group_count; i++) {
+        tf_buffer_printf(text, "u64 const loop_g%" PRIu32 " = ", i);
+        write_value(loop, &loop->groups[i].start, text);
+        tf_buffer_append_text(text, ";\n");
+    }
+    tf_buffer_append_text(text, "if (TF_TURNS_ENOUGH(loop_n) && (1u");
+    for (uint32_t i = 0; i < loop->group_count; i++)
+        write_check(&loop->groups[i], i, text);
+    tf_buffer_append_text(text, ")) {\nu64 loop_k = 0;\ndo {\n");
+    write_body(loop, text);
+    tf_buffer_append_text(text, "} while (loop_k++ != loop_n);\n} else {\n");
+    write_bytes(loop->begin, loop->lines[loop->line_count - 1].end, text);
+    tf_buffer_append_text(text, "}\n}\n");
+}

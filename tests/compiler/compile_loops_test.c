@@ -1,0 +1,176 @@
+/* Second versions of counted loops: which loops get one, what the check asks, and how turns are counted. That both
+ * versions compute the same is what differential.py --loops shows. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "compiler/loops.h"
+#include "compiler/text_audit.h"
+#include "tests/check.h"
+
+typedef uint32_t u32;
+typedef uint64_t u64;
+#include "compiler/prelude/loops.h"
+
+static struct tf_buffer versioned(const char *text)
+{
+    struct tf_buffer result;
+    struct tf_error error = {0};
+    tf_buffer_init(&result, 1u << 20);
+    CHECK(tf_loops_version((const uint8_t *)text, strlen(text), &result, &error) == 0);
+    CHECK_MESSAGE(tf_text_audit_versioned(TF_TEXT_SOURCE, result.bytes, result.length, &error) == 0, "%s", error.text);
+    tf_buffer_append_byte(&result, 0);
+    return result;
+}
+
+static void stays(const char *text)
+{
+    struct tf_buffer result = versioned(text);
+    CHECK_MESSAGE(strcmp((const char *)result.bytes, text) == 0, "changed: %s", text);
+    tf_buffer_dispose(&result);
+}
+
+static void has(const char *text, const char *const *wanted, size_t count)
+{
+    struct tf_buffer result = versioned(text);
+    CHECK_MESSAGE(strstr((const char *)result.bytes, text) != NULL, "the original is gone: %s", result.bytes);
+    for (size_t i = 0; i < count; i++)
+        CHECK_MESSAGE(strstr((const char *)result.bytes, wanted[i]) != NULL, "no %s in %s", wanted[i], result.bytes);
+    tf_buffer_dispose(&result);
+}
+#define HAS(text, ...)                                                                                                 \
+    do {                                                                                                               \
+        static const char *const wanted[] = {__VA_ARGS__};                                                             \
+        has(text, wanted, sizeof(wanted) / sizeof(wanted[0]));                                                         \
+    } while (0)
+
+/* var_l1 goes up by `step` from whatever it is; a row in var_p0. */
+#define LOAD "  var_i0 = var_p0;\n  var_i1 = var_l1;\n  var_i0 += var_i1;\n"                                         \
+             "  var_d0 = f64_load(&instance->w2c_M0, (u64)(var_i0) + 8u);\n"
+#define STORE "  var_i0 = var_p0;\n  var_i1 = var_l1;\n  var_i0 += var_i1;\n  var_i1 = 16u;\n  var_i0 += var_i1;\n"  \
+              "  f64_store(&instance->w2c_M0, (u64)(var_i0), var_d0);\n"
+#define CHANGE(step) "  var_i0 = var_l1;\n  var_i1 = " step "u;\n  var_i0 += var_i1;\n  var_l1 = var_i0;\n"
+#define LIMIT "  var_i1 = var_p2;\n"
+#define BACK "  if (var_i0) {goto var_L3;}\n"
+#define LOOP(body, turn) "var_L3: \n" body turn BACK
+
+static void counted_loops_get_a_second_version(void)
+{
+    HAS(LOOP(LOAD STORE CHANGE("8"), LIMIT "  var_i0 = var_i0 != var_i1;\n"),
+        "u64 const loop_n = tf_turns_until_zero(-(u32)(8u + var_l1 + var_p2 * 4294967295u), 8u);\n",
+        "u64 const loop_g0 = (u32)(0u + var_p0 + var_l1);\n", "(loop_g0 + 16u + loop_n * 8u <= 4294967295u)",
+        "f64_load(&instance->w2c_M0, (loop_g0 + loop_k * 8u) + 8u);",
+        "f64_store(&instance->w2c_M0, (loop_g0 + loop_k * 8u + 16u), var_d0);", "} while (loop_k++ != loop_n);\n");
+    /* Down to zero. */
+    HAS(LOOP(LOAD STORE CHANGE("4294967288"), ""), "tf_turns_until_zero((u32)(4294967288u + var_l1), 8u)",
+        "(loop_g0 >= loop_n * 8u)", "(loop_g0 + 16u <= 4294967295u)", "(loop_g0 - loop_k * 8u + 16u)");
+}
+
+static void every_condition_is_counted(void)
+{
+    HAS(LOOP(LOAD CHANGE("8"), LIMIT "  var_i0 = var_i0 < var_i1;\n"),
+        "tf_turns_while_below((u32)(8u + var_l1), (u64)(u32)(0u + var_p2), 8u)");
+    HAS(LOOP(LOAD CHANGE("8"), LIMIT "  var_i0 = var_i0 <= var_i1;\n"),
+        "tf_turns_while_below((u32)(8u + var_l1), (u64)(u32)(0u + var_p2) + 1u, 8u)");
+    HAS(LOOP(LOAD CHANGE("8"), LIMIT "  var_i0 = (u32)((s32)var_i0 < (s32)var_i1);\n"),
+        "tf_turns_while_below((u32)(2147483656u + var_l1), (u64)(u32)(2147483648u + var_p2), 8u)");
+    HAS(LOOP(LOAD CHANGE("4294967292"), LIMIT "  var_i0 = var_i0 > var_i1;\n"),
+        "tf_turns_while_from((u32)(4294967292u + var_l1), (u64)(u32)(0u + var_p2) + 1u, 4u)");
+    HAS(LOOP(LOAD CHANGE("4294967292"), LIMIT "  var_i0 = var_i0 < var_i1;\n  var_i0 = !(var_i0);\n"),
+        "tf_turns_while_from((u32)(4294967292u + var_l1), (u64)(u32)(0u + var_p2), 4u)");
+    /* The sides the other way round, and a sum that does not wrap. */
+    HAS(LOOP(LOAD CHANGE("8"), "  var_i1 = var_i0;\n  var_i0 = var_p2;\n  var_i0 = var_i0 > var_i1;\n"),
+        "tf_turns_while_below((u32)(8u + var_l1), (u64)(u32)(0u + var_p2), 8u)");
+    HAS(LOOP(LOAD CHANGE("1"), "  var_i1 = 3u;\n  var_i0 += var_i1;\n  var_i1 = var_l1;\n"
+                               "  var_i0 = var_i0 < var_i1;\n  var_i0 = !(var_i0);\n"),
+        "tf_turns_while_below((u32)(1u + var_l1), (u64)(u32)(4294967293u), 1u)");
+}
+
+static void other_loops_stay(void)
+{
+    static const char unequal[] = LIMIT "  var_i0 = var_i0 != var_i1;\n";
+    char text[2048];
+    static const char *const bodies[] = {
+        "",                                                                      /* no access */
+        LOAD "  var_i0 = w2c_m_f1(instance, var_i0);\n",                         /* calls */
+        LOAD "  var_i0 = var_l1;\n  if (var_i0) {goto var_B4;}\n",               /* leaves elsewhere */
+        LOAD "  var_L4: \n",                                                     /* holds another */
+        LOAD "  var_i0 = var_l1;\n  var_i1 = var_l1;\n  var_i0 *= var_i1;\n  var_l1 = var_i0;\n", /* not counted */
+        LOAD "  var_i0 = i32_load(&instance->w2c_M0, (u64)(var_i0));\n  var_p0 = var_i0;\n",      /* chases */
+    };
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        snprintf(text, sizeof(text), "var_L3: \n%s%s%s%s", bodies[i], CHANGE("8"), unequal, BACK);
+        stays(text);
+    }
+    /* Runs the wrong way, or turns while equal; the branch is another loop's; the limit changes too. */
+    stays(LOOP(LOAD CHANGE("8"), LIMIT "  var_i0 = var_i0 > var_i1;\n"));
+    stays(LOOP(LOAD CHANGE("8"), LIMIT "  var_i0 = var_i0 == var_i1;\n"));
+    stays("var_L2: \n" LOAD CHANGE("8") LIMIT "  var_i0 = var_i0 != var_i1;\n" BACK);
+    stays(LOOP(LOAD CHANGE("8") "  var_i1 = var_p2;\n  var_i2 = var_l1;\n  var_i1 *= var_i2;\n  var_p2 = var_i1;\n",
+               "  var_i0 = var_l1;\n" LIMIT "  var_i0 = var_i0 < var_i1;\n"));
+    stays("");
+    stays("var_L3: ");
+}
+
+static void too_much_of_anything_stays(void)
+{
+    struct tf_buffer text;
+    tf_buffer_init(&text, 1u << 20);
+    tf_buffer_append_text(&text, "var_L3: \n" LOAD CHANGE("8"));
+    for (unsigned i = 0; i < 100; i++) /* variables */
+        tf_buffer_printf(&text, "  var_i0 = var_l%u;\n", i + 10);
+    tf_buffer_append_text(&text, "  var_i0 = var_l1;\n" LIMIT "  var_i0 = var_i0 != var_i1;\n" BACK);
+    tf_buffer_append_byte(&text, 0);
+    stays((const char *)text.bytes);
+    tf_buffer_clear(&text);
+    tf_buffer_append_text(&text, "var_L3: \n");
+    for (unsigned i = 0; i < 1000; i++) /* lines */
+        tf_buffer_append_text(&text, LOAD);
+    tf_buffer_append_text(&text, CHANGE("8") LIMIT "  var_i0 = var_i0 != var_i1;\n" BACK);
+    tf_buffer_append_byte(&text, 0);
+    stays((const char *)text.bytes);
+    tf_buffer_dispose(&text);
+}
+
+/* Turn by turn, modulo 2^32, as the loop does it. */
+static u64 slowly(u32 from, u32 limit, int32_t step, bool is_below, bool has_limit)
+{
+    for (u64 turns = 0; turns < 200000; turns++, from += (u32)step)
+        if (has_limit ? (is_below ? from >= limit : from < limit) : from == 0)
+            return turns;
+    return TF_TURNS_UNKNOWN;
+}
+
+static void turns_are_counted(void)
+{
+    static const u32 numbers[] = {0, 1, 2, 7, 8, 9, 100, 4095, 0x7fffffffu, 0x80000000u, 0xffff0000u, 0xfffffff0u,
+                                  0xfffffffeu, 0xffffffffu};
+    static const u32 steps[] = {1, 2, 3, 7, 8, 16, 100, 65536, 1u << 20};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        for (size_t s = 0; s < sizeof(steps) / sizeof(steps[0]); s++) {
+            u32 const from = numbers[i], step = steps[s];
+            u64 turns = tf_turns_until_zero(from, step);
+            if (turns != TF_TURNS_UNKNOWN && turns < 200000)
+                CHECK(turns == slowly(from, 0, -(int32_t)step, false, false));
+            CHECK((turns == TF_TURNS_UNKNOWN) == (from % step != 0));
+            for (size_t l = 0; l < sizeof(numbers) / sizeof(numbers[0]); l++) {
+                u32 const limit = numbers[l];
+                turns = tf_turns_while_below(from, limit, step);
+                if (turns < 200000)
+                    CHECK(turns == slowly(from, limit, (int32_t)step, true, true));
+                turns = tf_turns_while_from(from, limit, step);
+                if (turns < 200000)
+                    CHECK(turns == slowly(from, limit, -(int32_t)step, false, true));
+            }
+        }
+    }
+    /* Never, or only by wrapping. */
+    CHECK(tf_turns_while_below(5, 1ull << 32, 1) == TF_TURNS_UNKNOWN);
+    CHECK(tf_turns_while_below(0xfffffff0u, 0xffffffffu, 64) == TF_TURNS_UNKNOWN);
+    CHECK(tf_turns_while_from(5, 0, 1) == TF_TURNS_UNKNOWN && tf_turns_while_from(5, 1, 64) == TF_TURNS_UNKNOWN);
+    CHECK(tf_turns_while_from(0xffffffffu, 1ull << 32, 1) == 0);
+}
+
+TEST_MAIN(TEST(counted_loops_get_a_second_version), TEST(every_condition_is_counted), TEST(other_loops_stay),
+          TEST(too_much_of_anything_stays), TEST(turns_are_counted))

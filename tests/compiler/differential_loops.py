@@ -1,0 +1,149 @@
+"""Modules of counted loops, for differential.py: what compiler/loops.h is about. Their addresses are sums that run up
+and down, wrap at 2^32, start outside of the memory and come in, or the other way round; their conditions are of every
+kind, some of which are never met."""
+
+MEMORY = 65536
+STEPS = [1, 2, 3, 4, 5, 8, 12, 16, 24, 40, 64, 1000, 4096, 65536]
+COMPARE = ["lt_u", "le_u", "gt_u", "ge_u", "lt_s", "le_s", "gt_s", "ge_s"]
+OPPOSITE = {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
+LOADS = {"i32": ["i32.load", "i32.load8_u", "i32.load16_s"], "i64": ["i64.load", "i64.load32_u"], "f64": ["f64.load"]}
+STORES = {"i32": ["i32.store", "i32.store8", "i32.store16"], "i64": ["i64.store", "i64.store16"], "f64": ["f64.store"]}
+HEAD = """(module
+ (import "fuzzing-support" "log-i32" (func $log-i32 (param i32)))
+ (import "fuzzing-support" "log-i64" (func $log-i64 (param i64)))
+ (memory 1 1)
+"""
+TAIL = """ (func (export "end") (local $at i32) (local $sum i64)
+  (loop $more
+   (local.set $sum (i64.add (i64.rotl (local.get $sum) (i64.const 5)) (i64.load (local.get $at))))
+   (br_if $more (i32.ne (local.tee $at (i32.add (local.get $at) (i32.const 8))) (i32.const 65536))))
+  (call $log-i64 (local.get $sum)))
+)
+"""
+
+
+def wrapped(number):
+    number &= 0xffffffff
+    return number - (1 << 32) if number >= 1 << 31 else number
+
+
+def constant(number):
+    return "(i32.const %d)" % wrapped(number)
+
+
+def operand(rng, cells, number):
+    """Text that is `number`: a constant, or a load of it, so that nobody can know it before."""
+    if rng.random() < 0.4:
+        return constant(number)
+    at = 4 * len(cells)
+    cells.append("(i32.store (i32.const %d) %s)" % (at, constant(number)))
+    return "(i32.load (i32.const %d))" % at
+
+
+def pick_step(rng):
+    return rng.choice(STEPS[:10]) * rng.choice([1, 1, -1]) if rng.random() < 0.9 else rng.choice(STEPS)
+
+
+class Loop:
+    def __init__(self, rng):
+        self.rng, self.cells = rng, []
+        self.turns = rng.choice([1, 2, 5, 11, 12, 13, 14, 16, 31, 40, 100, 300])
+        self.step = {"i": pick_step(rng), "j": pick_step(rng)}
+        self.first = {name: self.pick_first(step) for name, step in self.step.items()}
+        self.base = {"p": 0, "q": rng.choice([0, 8, -8, 1000, -4096, 1 << 31, rng.randrange(1 << 32)])}
+        # One address of the loop is inside of the memory, mostly; the others are where they come to be.
+        inside = rng.randrange(2048, MEMORY - 64)
+        if self.step["i"] < 0:
+            inside += -self.step["i"] * self.turns
+        self.factor = rng.choice([1, 1, 1, 2, 4, 8, 3])
+        self.base["p"] = inside - self.factor * self.first["i"]
+        if rng.random() < 0.15:
+            self.base["p"] += rng.choice([MEMORY, -MEMORY, 1 << 31, -4000, 60000])
+
+    def pick_first(self, step):
+        choice = self.rng.randrange(6)
+        if choice < 2:
+            return self.rng.choice([0, 1, 2, 7])
+        if choice == 2:
+            return -step * self.turns  # comes to 0
+        if choice == 3:
+            return self.rng.randrange(1 << 32)
+        return self.rng.choice([1 << 31, (1 << 31) - step * self.turns, -1, -step, MEMORY, (1 << 32) - 100])
+
+    def address(self):
+        i = "(local.get $i)"
+        if self.factor in (2, 4, 8) and self.rng.random() < 0.5:
+            i = "(i32.shl %s (i32.const %d))" % (i, self.factor.bit_length() - 1)
+        elif self.factor != 1:
+            i = "(i32.mul %s (i32.const %d))" % (i, self.factor)
+        text = "(i32.add (local.get $p) %s)" % i
+        choice = self.rng.randrange(30)
+        if choice == 0:
+            text = "(i32.sub %s (i32.sub (i32.const 0) (local.get $q)))" % text
+        elif choice == 1:
+            text = "(i32.add %s (local.get $j))" % text
+        elif choice == 2:
+            text = "(local.get $%s)" % self.rng.choice("ij")
+        if self.rng.random() < 0.5:
+            text = "(i32.add %s %s)" % (text, constant(self.rng.choice([8, -8, 4, 16, -16, 2, 400, -400, 4000])))
+        return text
+
+    def offset(self):
+        return "offset=%d" % self.rng.choice([0, 0, 4, 8, 16, 200])
+
+    def statement(self):
+        kind = self.rng.choice(["i32", "i32", "i64", "f64"])
+        load = "(%s %s %s)" % (self.rng.choice(LOADS[kind]), self.offset(), self.address())
+        choice = self.rng.randrange(4)
+        if choice == 0 and kind == "i32":
+            return "(local.set $sum (i32.add (local.get $sum) %s))" % load
+        if choice == 1 and kind == "i32":
+            load = "(i32.add %s (local.get $%s))" % (load, self.rng.choice("ijq"))
+        return "(%s %s %s %s)" % (self.rng.choice(STORES[kind]), self.offset(), self.address(), load)
+
+    def turn(self):
+        """The condition. `i` has changed already."""
+        step, after = self.step["i"], "(local.get $i)"
+        last = self.first["i"] + step * self.turns
+        choice = self.rng.randrange(10)
+        if choice < 4:
+            off = self.rng.choice([0, 0, 0, 0, 0, 1])
+            limit = last + off
+            return "(i32.ne %s %s)" % (after, operand(self.rng, self.cells, limit))
+        if choice == 4:
+            return after
+        if choice == 5:
+            return "(i32.eqz (i32.lt_u (i32.add %s %s) %s))" % (after, constant(abs(step)), after)
+        name = self.rng.choice([name for name in COMPARE if (name[0] == "l") == (step > 0)] * 4 + COMPARE)
+        limit = operand(self.rng, self.cells, last + self.rng.choice([0, 0, 1, -1, step]))
+        if self.rng.random() < 0.3:
+            return "(i32.eqz (i32.%s_%s %s %s))" % (OPPOSITE[name[:2]], name[3], after, limit)
+        if self.rng.random() < 0.3:
+            mirrored = {"l": "g", "g": "l"}[name[0]] + name[1:]
+            return "(i32.%s %s %s)" % (mirrored, limit, after)
+        return "(i32.%s %s %s)" % (name, after, limit)
+
+    def text(self, number):
+        rng = self.rng
+        sets = ["(local.set $%s %s)" % (name, operand(rng, self.cells, value))
+                for name, value in [*self.base.items(), *self.first.items()]]
+        body = [self.statement() for _ in range(rng.randrange(1, 5))]
+        changes = ["(local.set $%s (i32.add (local.get $%s) %s))" % (name, name, constant(step))
+                   for name, step in self.step.items()]
+        body.insert(rng.randrange(len(body) + 1), changes[1])
+        body.insert(len(body) if rng.random() < 0.7 else rng.randrange(len(body) + 1), changes[0])
+        # Whatever the condition is, it ends: sooner or later this is outside of the memory.
+        body.append("(local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.tee $fuel (i32.add "
+                    "(local.get $fuel) (i32.const 64))))))")
+        turn = self.turn()
+        lines = self.cells + sets + ["(loop $more", *[" " + line for line in body], " (br_if $more %s))" % turn]
+        lines += ["(call $log-i32 (local.get $%s))" % name for name in ("i", "j", "sum", "fuel")]
+        return ' (func (export "w%d") (local $p i32) (local $q i32) (local $i i32) (local $j i32) (local $sum i32) ' \
+               '(local $fuel i32)\n  %s)\n' % (number, "\n  ".join(lines))
+
+
+def module(rng):
+    """Text of a whole module."""
+    fill = "".join(" (data (i32.const %d) \"%s\")\n" % (256 * at, "".join("\\%02x" % rng.randrange(256)
+                                                                      for _ in range(256))) for at in range(256))
+    return HEAD + fill + "".join(Loop(rng).text(number) for number in range(rng.randrange(4, 16))) + TAIL
