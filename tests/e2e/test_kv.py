@@ -127,6 +127,8 @@ class Quota(Kv):
 
 
 class Races(Kv):
+    keys, batch, limits, workers = 300, 50, {"wall_ms": 60000, "cpu_ms": 10000}, 4
+
     def test_one_upsert_of_many_wins(self):
         won, rounds = [], 40
         for number in range(rounds):
@@ -145,6 +147,29 @@ class Races(Kv):
             self.assertEqual(len(counts), 8)
             won.append(sum(counts))
         self.assertEqual(won, [1] * rounds)
+
+    def test_of_four_workers_one_wins_each_key(self):
+        """Each client upserts every key, many in one request, on a connection of its own: some worker's."""
+        wins, values = [0] * self.keys, [None] * self.keys
+
+        def race(client):
+            for first in range(0, self.keys, self.batch):
+                numbers = range(first, min(first + self.batch, self.keys))
+                lines = self.do(*["upsert key%d client%d" % (number, client) for number in numbers])
+                with lock:
+                    for number, line in zip(numbers, lines):
+                        wins[number] += int(line)
+                        values[number] = "1 client%d" % client if line == "1" else values[number]
+        lock = threading.Lock()
+        threads = [threading.Thread(target=race, args=(client,)) for client in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wins, [1] * self.keys)
+        for first in range(0, self.keys, self.batch):
+            numbers = range(first, min(first + self.batch, self.keys))
+            self.assertEqual(self.do(*["get key%d" % number for number in numbers]), values[first:first + self.batch])
 
     def test_no_append_is_lost(self):
         threads = [threading.Thread(target=self.do, args=("count votes 50",)) for _ in range(8)]
@@ -215,5 +240,9 @@ def figures():
 if __name__ == "__main__":
     if sys.argv[1:] == ["figures"]:
         figures()
+    elif sys.argv[1:2] == ["race"]:
+        Races.keys = int(sys.argv[2])
+        sys.argv[1:] = ["Races.test_of_four_workers_one_wins_each_key"]
+        e2e.main()
     else:
         e2e.main()
