@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/run_program.h"
+#include "cli/run_store.h"
 #include "loader/loader.h"
 #include "runtime/runtime.h"
 #include "watcher/watcher.h"
@@ -44,6 +45,7 @@ struct run {
     size_t header_count;
     bool body_only;
     struct tf_run_program program;
+    struct tf_run_store store;
     uint64_t wake_ns; /* when a parked guest goes on */
     int exit_status;
     struct tf_config config;
@@ -205,33 +207,28 @@ static int describe_trap(const struct tf_guest *guest, const struct tf_module *m
     return tf_error_set(error, TF_ERR_GUEST, "the guest trapped: %s, in function %lld", name, (long long)index);
 }
 
-/* ---- waiting: there are no services, but there is time ---- */
+/* ---- in place of services ---- */
 
-static uint64_t refuse_call(void *context, struct tf_guest *guest, enum tf_service service, uint32_t kind,
+static uint64_t submit_call(void *context, struct tf_guest *guest, enum tf_service service, uint32_t kind,
                             const struct tf_service_part *parts, size_t part_count)
 {
-    (void)context;
+    struct run *run = context;
     (void)guest;
-    (void)service;
-    (void)kind;
-    (void)parts;
-    (void)part_count;
-    return 0;
+    return tf_run_store_submit(&run->store, service, kind, parts, part_count);
 }
 
-static struct tf_service_answer no_answer(void *context, struct tf_guest *guest, uint64_t ticket)
+static struct tf_service_answer look_at(void *context, struct tf_guest *guest, uint64_t ticket)
 {
-    (void)context;
+    struct run *run = context;
     (void)guest;
-    (void)ticket;
-    return (struct tf_service_answer){.status = TF_SERVICE_GONE};
+    return tf_run_store_look(&run->store, ticket);
 }
 
-static void release_nothing(void *context, struct tf_guest *guest, uint64_t ticket)
+static void release_call(void *context, struct tf_guest *guest, uint64_t ticket)
 {
-    (void)context;
+    struct run *run = context;
     (void)guest;
-    (void)ticket;
+    tf_run_store_release(&run->store, ticket);
 }
 
 static void note_time(void *context, struct tf_guest *guest, uint64_t until_ns)
@@ -320,18 +317,20 @@ static int run_key(struct run *run, struct tf_cache *cache, const char *key, str
     struct tf_runtime_config config = {
         .limits = run->config.limits, .log = on_log, .log_context = run, .slice_us = (uint32_t)run->config.slice_us};
     struct tf_services const services = {.context = run,
-                                          .submit = refuse_call,
-                                          .look = no_answer,
-                                          .release = release_nothing,
+                                          .submit = submit_call,
+                                          .look = look_at,
+                                          .release = release_call,
                                           .arm = note_time};
     config.services = &services;
     config.limits.slots = 1;
+    run->store.limits = run->config.limits;
     int result = tf_module_load(cache, key, &module, error);
     if (result == TF_OK)
         result = tf_runtime_create(&config, &runtime, error);
     if (result == TF_OK)
         result = run_function(run, runtime, module, error);
     tf_runtime_destroy(&runtime);
+    tf_run_store_dispose(&run->store);
     if (module != NULL)
         tf_module_release(&module);
     return result;

@@ -61,8 +61,9 @@ VECTORS = [
            log="GET http://example.com/: not sent"),
     # what is kept between requests, where nothing is: the ABI has no word for a call that cannot be done
     Vector("kv", answer=b""),
-    Vector("kv", method=POST, body=b"get a", trap=HOST_CALL),
-    Vector("kv", method=POST, body=b"insert a 1", trap=HOST_CALL),
+    Vector("kv", method=POST, body=b"get a", answer=b"0\n"),
+    Vector("kv", method=POST, body=b"insert a 1\ninsert a 2\nupsert a 3\nappend a 4\nget a\nremove a\nget a",
+           answer=b"1\n0\n0\n0\n1 24\n1\n0\n"),
     # 9: the edges of what is allowed; beyond them, below
     Vector("edge", answer=b"fine\n", fields=[("content-type", "text/plain"), ("x-odd", "z")]),
     Vector("wild", "?0", answer=b"survived\n"),
