@@ -1,6 +1,7 @@
 /*
  * What `terrafirma run` has in place of services: a key-value store in memory, empty at first and gone at the end, with
- * the results and bounds of the real one. Of the rest it says once, on standard error, that it is not there. One thread.
+ * the results and bounds of the real one. Of the rest it says once, on standard error, that it is not there. Not
+ * thread-safe.
  */
 #ifndef TF_CLI_RUN_STORE_H
 #define TF_CLI_RUN_STORE_H
