@@ -53,7 +53,7 @@ class Toolchains(e2e.Case):
         cls.there = [name for name in cls.wanted if build(name)]
         programs = {"c": ["cgi-c.wasm"], "rust-cgi": ["cgi-rust.wasm"], "go": ["cgi-go.wasm"],
                     "rust": ["rust-hello.wasm", "scraper.wasm"], "assemblyscript": ["assembly.wasm"],
-                    "quickjs": ["qjs.wasm", "app.js"]}
+                    "quickjs": ["qjs.wasm", "app.js", "qjs.yaml"]}
         cls.programs = [program for name in cls.there for program in programs[name]]
         for program in cls.programs:
             with open(os.path.join(MADE, program), "rb") as stream:
@@ -149,6 +149,27 @@ class Toolchains(e2e.Case):
                          "\u00c4SS")
         self.assert_status(self.server.ask("/assembly.wasm/abort"), 502)
         self.log_has("asked to (hello.ts:7")
+
+    def test_quickjs(self):
+        """A script of the site's folder, changed while it is served."""
+        self.need("quickjs")
+        response = self.server.ask("/qjs.wasm/p%C3%A4?q=1")
+        self.assert_status(response, 200)
+        self.assertEqual(response.body.decode(), "Gr\u00fc\u00dfe aus JavaScript: GET /p\u00e4\n")
+        self.assertEqual(response.header("x-query"), "q=1")
+        self.log_has("asked for /p\u00e4")
+        for size in SIZES:
+            self.assertEqual(len(self.server.ask("/qjs.wasm/bytes?%d" % size).body), size)
+        for size in SIZES[:3]:
+            response = self.server.ask("/qjs.wasm", method="POST", body=b"ab" * (size // 2))
+            self.assert_status(response, 200)
+            self.assertTrue(response.body == b"ba" * (size // 2), (size, len(response.body)))
+        response = self.server.ask("/qjs.wasm", method="POST", body="a\u00e4\u20ac".encode())
+        self.assertEqual(response.body.decode(), "\u20ac\u00e4a")
+        self.assert_status(self.server.ask("/qjs.wasm/fail"), 500)
+        self.log_has("Error: asked to")
+        self.server.put("app.js", b"function answer(request) { return 'another script'; }")
+        self.server.wait_for("/qjs.wasm", body=b"another script")
 
 
 if __name__ == "__main__":
