@@ -100,6 +100,9 @@ int tf_hot_open(const struct tf_cache *cache, const char *key, struct tf_cache_e
 
 /* ---- store.c: one compressed file per artifact ---- */
 
+#define TF_STORE_NAME_BYTES (TF_HASH_HEX_BYTES + 4)
+/* Whether a name in store/ is an artifact's, and whose. */
+bool tf_store_name_key(const char *name, char ret_key[TF_HASH_HEX_BYTES]);
 int tf_store_write(const struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error);
 /* Reads and verifies all of it; with a draft, also writes its files there. Errors: NOT_FOUND, CORRUPT, SYSTEM. */
 int tf_store_read(const struct tf_cache *cache, const char *key, const struct tf_hot_draft *draft,
@@ -124,6 +127,13 @@ int tf_index_read(const struct tf_cache *cache, int prefix_fd, const char *name,
                   struct tf_error *error);
 /* Writes an entry that was checked. */
 int tf_index_write(const struct tf_cache *cache, const struct tf_index_entry *entry, struct tf_error *error);
+
+/* ---- walk.c ---- */
+
+/* A name below <prefix>/; prefix_fd -1: `prefix` itself does not belong there, and `name` is "". */
+typedef int (*tf_walk_fn)(void *context, const char *prefix, int prefix_fd, const char *name, struct tf_error *error);
+/* All names below the folders of two digits, in order. Ends with what `visit` returns but 0. Errors: SYSTEM. */
+int tf_walk(int parent_fd, tf_walk_fn visit, void *context, struct tf_error *error);
 
 /* ---- manifest.c ---- */
 

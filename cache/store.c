@@ -27,11 +27,23 @@
 #define HEAD_BYTES (MAGIC_BYTES + 8)
 #define CHUNK_BYTES ((size_t)128 << 10)
 #define COMPRESSION_LEVEL 9
-#define STORE_NAME_BYTES (TF_HASH_HEX_BYTES + 4)
 
-static void store_name(const char *key, char ret_name[STORE_NAME_BYTES])
+static void store_name(const char *key, char ret_name[TF_STORE_NAME_BYTES])
 {
-    snprintf(ret_name, STORE_NAME_BYTES, "%.64s.tfa", key);
+    snprintf(ret_name, TF_STORE_NAME_BYTES, "%.64s.tfa", key);
+}
+
+bool tf_store_name_key(const char *name, char ret_key[TF_HASH_HEX_BYTES])
+{
+    char key[TF_HASH_HEX_BYTES];
+    if (strlen(name) != TF_STORE_NAME_BYTES - 1 || strcmp(name + TF_HASH_HEX_BYTES - 1, ".tfa") != 0)
+        return false;
+    memcpy(key, name, TF_HASH_HEX_BYTES - 1);
+    key[TF_HASH_HEX_BYTES - 1] = '\0';
+    if (!tf_hash_is_hex(key))
+        return false;
+    memcpy(ret_key, key, sizeof(key));
+    return true;
 }
 
 /* ---- writing ---- */
@@ -97,7 +109,7 @@ static int write_frame(struct sink *sink, const struct tf_parts *parts)
 
 int tf_store_write(const struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error)
 {
-    char temporary[TF_CACHE_TEMPORARY_BYTES], name[STORE_NAME_BYTES];
+    char temporary[TF_CACHE_TEMPORARY_BYTES], name[TF_STORE_NAME_BYTES];
     struct sink sink = {.fd = -1, .error = error};
     int result = tf_cache_temporary_name(temporary, error);
     if (result == 0)
@@ -310,7 +322,7 @@ static int open_stored(const struct tf_cache *cache, const char *key, int *ret_f
     int const result = tf_cache_open_prefix(cache->store_fd, key, false, &prefix_fd, error);
     if (result != 0)
         return result;
-    char name[STORE_NAME_BYTES];
+    char name[TF_STORE_NAME_BYTES];
     store_name(key, name);
     int const fd = openat(prefix_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     int const saved = errno;

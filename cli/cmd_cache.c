@@ -8,6 +8,7 @@
 #include "cli/command.h"
 
 static const struct tf_option options[] = {
+    {"-o", "FILE", NULL, "of export: where to (- is standard output)"},
     TF_OPTION_CACHE,
     TF_OPTION_CONFIG,
     TF_OPTION_SET,
@@ -16,8 +17,9 @@ static const struct tf_option options[] = {
 static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
 {
     struct tf_cache_request *const request = context;
-    (void)option;
-    if (request->verb == NULL)
+    if (option != NULL)
+        request->output = value;
+    else if (request->verb == NULL)
         request->verb = value;
     else if (request->word_count == TF_CACHE_WORDS_MAX)
         return tf_error_set(error, TF_ERR_USAGE, "more than %d words", TF_CACHE_WORDS_MAX);
@@ -68,8 +70,15 @@ static const struct verb {
     const char *name;
     size_t words_least, words_most;
     enum tf_cache_mode mode;
-    int (*run)(const struct tf_cache_request *request, struct tf_cache *cache, struct tf_error *error);
+    tf_cache_verb *run;
 } verbs[] = {
+    {"list", 0, 0, TF_CACHE_READ, tf_cache_verb_list},
+    {"verify", 0, 0, TF_CACHE_READ, tf_cache_verb_verify},
+    {"gc", 0, 0, TF_CACHE_WRITE, tf_cache_verb_gc},
+    {"pin", 1, TF_CACHE_WORDS_MAX, TF_CACHE_WRITE, tf_cache_verb_pin},
+    {"unpin", 1, TF_CACHE_WORDS_MAX, TF_CACHE_WRITE, tf_cache_verb_unpin},
+    {"export", 0, TF_CACHE_WORDS_MAX, TF_CACHE_WRITE, tf_cache_verb_export},
+    {"import", 1, 1, TF_CACHE_WRITE, tf_cache_verb_import},
     {"key", 0, 0, TF_CACHE_WRITE, show_key},
     {"trust", 1, 2, TF_CACHE_WRITE, trust},
     {"revoke", 1, 1, TF_CACHE_WRITE, revoke},
@@ -123,7 +132,13 @@ const struct tf_command tf_command_cache = {
     .name = "cache",
     .synopsis = "VERB [WORD]… [--cache DIR] [--config FILE]",
     .summary = "look after compiled functions: trust, check, ship, clean up",
-    .details = "  key                   print the public key of this cache\n"
+    .details = "  list                  all artifacts: size, last use, what for, whether live or pinned\n"
+               "  verify                read everything, name what is wrong; the exit status is 1 if anything is\n"
+               "  export -o FILE [KEY]… artifacts and what leads to them, into one file\n"
+               "  import FILE           take all of such a file, or, if anything in it is wrong, nothing\n"
+               "  gc                    remove what is neither live nor pinned, as limits.cache_… say\n"
+               "  pin KEY…, unpin KEY…  keep artifacts whoever uses them, or do so no more\n"
+               "  key                   print the public key of this cache\n"
                "  trust KEY [NAME]      run what the owner of this public key built\n"
                "  revoke-key KEY        run it no more\n"
                "  revoke HASH           never run this artifact: its key, or the SHA-256 of its object or image\n",

@@ -4,12 +4,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "cache/keep.h"
 #include "watcher/watcher.h"
 #include <terrafirma/abi.h>
 
 static bool is_known(void *context, const char *key)
 {
-    return tf_cache_has(context, key);
+    return tf_cache_use(context, key);
 }
 
 /* One call of tf_build_wish. */
@@ -25,11 +26,9 @@ static bool describe(struct attempt *attempt, const char *key)
 {
     struct tf_built *const built = &attempt->built;
     struct tf_cache_entry entry;
-    if (tf_cache_get(attempt->cache, key, &entry, NULL) != TF_OK) {
-        /* hot/ may have been emptied; `has` restores it from store/. */
-        if (!tf_cache_has(attempt->cache, key) || tf_cache_get(attempt->cache, key, &entry, NULL) != TF_OK)
-            return false;
-    }
+    /* hot/ may have been emptied: it is restored from store/. And it counts as used before it is published. */
+    if (!tf_cache_use(attempt->cache, key) || tf_cache_get(attempt->cache, key, &entry, NULL) != TF_OK)
+        return false;
     memcpy(built->key, key, TF_HASH_HEX_BYTES);
     built->object_bytes = entry.manifest.object_bytes;
     built->image_bytes = entry.manifest.image_bytes;

@@ -298,7 +298,7 @@ struct tf_watcher {
     int inotify_fd;
     bool rescan_now;
     struct tf_folder *moving; /* detached by MOVED_FROM, not yet by name elsewhere */
-    uint64_t rescan_due_ns, root_retry_ns;
+    uint64_t rescan_due_ns, root_retry_ns, collect_due_ns;
     /* Polling. */
     uint64_t poll_due_ns; /* UINT64_MAX: no folder is polled */
     bool is_rescan;       /* this scan is one of those from time to time, which should find nothing */
@@ -407,6 +407,9 @@ void tf_reports_write(struct tf_watcher *watcher);
 void tf_report_remove(struct tf_watcher *watcher, int fd, const char *name);
 
 /* ---- publication (publish.c, status.c) ---- */
+
+/* Starts a garbage collection of the cache in a thread of its own, unless one is under way. */
+void tf_collect_start(const struct tf_watcher_config *config);
 
 int tf_publish_open(struct tf_watcher *watcher, struct tf_error *error);
 void tf_publish_close(struct tf_watcher *watcher);

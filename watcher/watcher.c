@@ -16,6 +16,7 @@
 
 #define SETTLE_MS 200
 #define RESCAN_S 60
+#define COLLECT_NS (600 * TF_NS_PER_S)
 /* How long a stop waits for running builds: not long, an unfinished one is made again at the next start. */
 #define STOP_WAIT_MS 1000
 
@@ -103,6 +104,11 @@ static void rescan(struct tf_watcher *watcher, uint64_t now_ns)
     watcher->is_rescan = watcher->rescan_due_ns != 0 && now_ns >= watcher->rescan_due_ns;
     uint64_t const rescan_s = watcher->config->rescan_s != 0 ? watcher->config->rescan_s : RESCAN_S;
     watcher->rescan_due_ns = now_ns + rescan_s * TF_NS_PER_S;
+    if (now_ns >= watcher->collect_due_ns) {
+        if (watcher->collect_due_ns != 0) /* not before what is there was looked at for the first time */
+            tf_collect_start(watcher->config);
+        watcher->collect_due_ns = now_ns + COLLECT_NS;
+    }
     if (tf_tree_scan_root(watcher) && was_gone)
         tf_watcher_log("the root %s is back", watcher->config->root);
     watcher->is_rescan = false;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cache/cache.h"
+#include "cache/keep.h"
 #include "compiler/compiler.h"
 #include "sites/routes.h"
 #include <terrafirma/error.h>
@@ -48,6 +49,12 @@ int tf_build_through_cache(struct tf_compiler *compiler, struct tf_cache *cache,
  * before and after. Errors: NOT_FOUND, REFUSED (no regular file), LIMIT (module_bytes), CHANGED, SYSTEM. */
 int tf_read_stable(int directory_fd, const char *name, const struct tf_limits *limits, struct tf_buffer *ret_bytes,
                    struct tf_error *error);
+
+/* ---- what is in use ---- */
+
+/* Adds the keys that any root's routes name, in all generations that a worker may still be at; for tf_cache_collect,
+ * with the cache as context. Routes that cannot be read keep everything. Errors: SYSTEM, CORRUPT. */
+int tf_watcher_add_live(void *cache, struct tf_keys *keys, struct tf_error *error);
 
 /* ---- the builder ---- */
 

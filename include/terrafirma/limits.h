@@ -44,6 +44,10 @@
     X(optimise_wall_seconds,     3600, 1,         86400,  "seconds",  "wall time of one optimised build behind a fast one") \
     X(optimise_memory_bytes, 1610612736, 268435456, 68719476736, "bytes", "address space of one tool in such a build") \
     X(optimise_site_cpu_seconds, 1800, 1,         86400,  "seconds",  "CPU time of one site's such builds in an hour") \
+    /* the cache */                                                                                               \
+    X(cache_bytes,        10737418240, 0, 1125899906842624, "bytes",  "artifacts in the cache, before the longest unused go; 0: any number") \
+    X(cache_unused_s,         2592000, 0,     315360000,  "seconds",  "artifact that nobody uses, before it goes; 0: never") \
+    X(cache_grace_s,             3600, 0,      31536000,  "seconds",  "artifact that was used just now, which stays in any case") \
     /* a synced folder; what lies beyond is not served, and the builder says so */                                \
     X(root_sites,               10000, 1,        100000,  "entries",  "sites of a root")                          \
     X(site_functions,           10000, 1,       1000000,  "entries",  "functions of one site")                    \

@@ -1,0 +1,259 @@
+/* What stays and what goes, and what verification finds. */
+#include "tests/cache/artifact.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "cache/keep.h"
+
+static struct tf_cache *cache;
+static struct tf_keys live;
+
+static void enter(uint32_t count)
+{
+    cache_enter();
+    cache = cache_open(TF_CACHE_WRITE);
+    for (uint32_t i = 0; i < count; i++)
+        CHECK(artifact_put(cache, i, NULL) == 0);
+}
+
+static void leave(void)
+{
+    tf_keys_dispose(&live);
+    tf_cache_close(&cache);
+    cache_leave();
+}
+
+/* As if it was used so long ago. */
+static void age(uint32_t number, int64_t seconds)
+{
+    char path[256];
+    store_path(number, path);
+    struct timespec const times[2] = {{.tv_sec = time(NULL) - seconds}, {.tv_sec = time(NULL) - seconds}};
+    CHECK(utimensat(AT_FDCWD, path, times, 0) == 0);
+}
+
+static int add_live(void *context, struct tf_keys *keys, struct tf_error *error)
+{
+    int result = 0;
+    (void)context;
+    for (size_t i = 0; result == 0 && i < live.count; i++)
+        result = tf_keys_add(keys, live.keys[i], error);
+    return result;
+}
+
+static struct tf_gc_report collect(uint64_t bytes, uint64_t unused_s, uint64_t grace_s)
+{
+    struct tf_gc_config const config = {
+        .most_bytes = bytes, .unused_s = unused_s, .grace_s = grace_s, .add_live = add_live};
+    struct tf_gc_report report = {0};
+    struct tf_error error = {0};
+    CHECK_MESSAGE(tf_cache_collect(cache, &config, &report, &error) == 0, "%s", error.text);
+    return report;
+}
+
+static bool is_there(uint32_t number)
+{
+    char path[256];
+    store_path(number, path);
+    bool const stored = access(path, F_OK) == 0;
+    hot_path(number, "", path);
+    CHECK(stored == (access(path, F_OK) == 0));
+    return stored;
+}
+
+static void only_what_nobody_wants_goes(void)
+{
+    enter(6);
+    for (uint32_t i = 0; i < 6; i++)
+        age(i, 1000 + i);
+    age(5, 10);
+    CHECK(tf_keys_add(&live, artifact_key(1), NULL) == 0);
+    CHECK(tf_cache_pin(cache, artifact_key(2), NULL) == 0 && tf_cache_is_pinned(cache, artifact_key(2)));
+    CHECK(tf_cache_use(cache, artifact_key(3)));
+    struct tf_gc_report report = collect(0, 100, 60);
+    CHECK(report.artifacts == 6 && report.removed_artifacts == 2 && report.removed_bytes > 0);
+    CHECK(!is_there(0) && is_there(1) && is_there(2) && is_there(3) && !is_there(4) && is_there(5));
+    CHECK(artifact_get(cache, 0) == TF_ERR_NOT_FOUND && artifact_get(cache, 1) == 0);
+    CHECK(count_lines("ls -A tmp") == 0);
+    /* Nothing is asked for: nothing goes. */
+    CHECK(collect(0, 0, 0).removed_artifacts == 0);
+    /* Unpinned, it goes. */
+    CHECK(tf_cache_unpin(cache, artifact_key(2), NULL) == 0);
+    CHECK(tf_cache_unpin(cache, artifact_key(2), NULL) == TF_ERR_NOT_FOUND);
+    CHECK(collect(0, 100, 60).removed_artifacts == 1 && !is_there(2));
+    leave();
+}
+
+static void the_longest_unused_make_room(void)
+{
+    enter(8);
+    for (uint32_t i = 0; i < 8; i++)
+        age(i, 1000 - i);
+    CHECK(tf_keys_add(&live, artifact_key(0), NULL) == 0);
+    uint64_t bytes = 0;
+    int64_t used_s = 0;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        tf_cache_measure(cache, artifact_key(i), &bytes, &used_s);
+        CHECK(bytes > 0 && used_s == time(NULL) - (int64_t)(1000 - i));
+        total += bytes;
+    }
+    CHECK(collect(total, 0, 0).removed_artifacts == 0);
+    CHECK(collect(total - 1, 0, 0).removed_artifacts == 1 && !is_there(1) && is_there(0) && is_there(2));
+    CHECK(collect(1, 0, 995).removed_artifacts == 4 && !is_there(5) && is_there(6) && is_there(7));
+    CHECK(collect(1, 0, 0).removed_artifacts == 2 && is_there(0));
+    leave();
+}
+
+static void clocks_that_jump_cost_nothing_that_is_wanted(void)
+{
+    enter(3);
+    age(0, -100000); /* used in the future: the clock was put back */
+    age(1, 1000000000);
+    CHECK(tf_keys_add(&live, artifact_key(1), NULL) == 0);
+    CHECK(collect(1, 100, 1).removed_artifacts == 0);
+    CHECK(is_there(0) && is_there(1) && is_there(2));
+    leave();
+}
+
+static int no_list(void *context, struct tf_keys *keys, struct tf_error *error)
+{
+    (void)context;
+    (void)keys;
+    if (error != NULL)
+        snprintf(error->text, sizeof(error->text), "routes cannot be read");
+    return TF_ERR_CORRUPT;
+}
+
+static void without_knowing_what_is_live_nothing_goes(void)
+{
+    enter(2);
+    age(0, 1000);
+    struct tf_gc_config const config = {.most_bytes = 1, .unused_s = 1, .add_live = no_list};
+    struct tf_gc_report report;
+    CHECK(tf_cache_collect(cache, &config, &report, NULL) == TF_ERR_CORRUPT);
+    CHECK(is_there(0) && is_there(1));
+    leave();
+}
+
+static void the_index_follows(void)
+{
+    char key[TF_HASH_HEX_BYTES], source[TF_HASH_HEX_BYTES];
+    enter(2);
+    for (uint32_t i = 0; i < 2; i++) {
+        strcpy(source, artifact_key(i + 10));
+        CHECK(tf_cache_index_put(cache, source, "f", artifact_key(i), NULL) == 0);
+        age(i, 1000 * (2 - i));
+    }
+    CHECK(collect(0, 1500, 0).removed_entries == 1);
+    CHECK(tf_cache_index_find(cache, artifact_key(10), "f", key, NULL) == TF_ERR_NOT_FOUND);
+    CHECK(tf_cache_index_find(cache, artifact_key(11), "f", key, NULL) == 0);
+    leave();
+}
+
+static void pins_want_an_artifact(void)
+{
+    enter(1);
+    CHECK(tf_cache_pin(cache, artifact_key(9), NULL) == TF_ERR_NOT_FOUND);
+    CHECK(tf_cache_pin(cache, "../../etc/passwd", NULL) == TF_ERR_USAGE);
+    CHECK(tf_cache_unpin(cache, "", NULL) == TF_ERR_USAGE);
+    CHECK(!tf_cache_is_pinned(cache, "..") && !tf_cache_is_pinned(cache, artifact_key(0)));
+    leave();
+}
+
+/* ---- verification ---- */
+
+static char wrong[8][512];
+static unsigned wrong_count;
+
+static void note(void *context, const char *path, const char *why)
+{
+    (void)context;
+    CHECK(why[0] != '\0');
+    if (wrong_count < 8)
+        snprintf(wrong[wrong_count], sizeof(wrong[0]), "%s", path);
+    wrong_count++;
+}
+
+static unsigned verify(void)
+{
+    struct tf_cache_verdict verdict;
+    struct tf_cache *reader = cache_open(TF_CACHE_READ);
+    wrong_count = 0;
+    CHECK(tf_cache_verify(reader, note, NULL, &verdict, NULL) == 0);
+    CHECK(verdict.wrong == wrong_count);
+    tf_cache_close(&reader);
+    return wrong_count;
+}
+
+static void what_is_wrong_is_named(void)
+{
+    enter(4);
+    char path[256], source[TF_HASH_HEX_BYTES];
+    strcpy(source, artifact_key(20));
+    CHECK(tf_cache_index_put(cache, source, "f", artifact_key(0), NULL) == 0);
+    CHECK(verify() == 0);
+    hot_path(1, "module.so", path);
+    CHECK(truncate(path, 10) == 0);
+    CHECK(verify() == 1 && strstr(wrong[0], artifact_key(1)) != NULL && strncmp(wrong[0], "hot/", 4) == 0);
+    store_path(2, path);
+    CHECK(truncate(path, 10) == 0);
+    CHECK(verify() == 2 && strstr(wrong[0], artifact_key(2)) != NULL && strncmp(wrong[0], "store/", 6) == 0);
+    CHECK(count_lines("find index -type f -exec truncate -s 10 {} +") == 0);
+    CHECK(verify() == 3 && strncmp(wrong[2], "index/", 6) == 0);
+    CHECK(count_lines("touch store/stray hot/ab-stray") == 0);
+    CHECK(verify() == 5);
+    leave();
+}
+
+/* ---- kill -9 ---- */
+
+/* Puts, uses, pins and collects until it is killed. */
+static void work(uint32_t seed)
+{
+    struct tf_cache *const mine = cache_open(TF_CACHE_WRITE);
+    for (uint32_t i = seed;; i = i * 1664525u + 1013904223u) {
+        uint32_t const number = i >> 24 & 7;
+        struct tf_gc_config const config = {.most_bytes = 40000, .add_live = add_live};
+        struct tf_gc_report report;
+        struct tf_error error = {0};
+        if ((i >> 16 & 3) == 0 && tf_cache_collect(mine, &config, &report, &error) != 0)
+            _exit(1);
+        if (artifact_put(mine, 10 + number, &error) != 0)
+            _exit(2);
+        tf_cache_use(mine, artifact_key(10 + number));
+    }
+}
+
+static void killed_at_any_moment_it_is_whole_and_nothing_live_is_lost(void)
+{
+    enter(3);
+    for (uint32_t i = 0; i < 3; i++)
+        CHECK(tf_keys_add(&live, artifact_key(i), NULL) == 0);
+    const char *const said = getenv("TF_TEST_KILLS");
+    unsigned const kills = said != NULL ? (unsigned)atoi(said) : 25;
+    for (unsigned k = 0; k < kills; k++) {
+        pid_t children[2];
+        for (int c = 0; c < 2; c++) {
+            if ((children[c] = fork()) == 0)
+                work(k * 2654435761u + (uint32_t)c);
+        }
+        usleep(1000 + k * 7919 % 30000);
+        for (int c = 0; c < 2; c++) {
+            int status = 0;
+            CHECK(kill(children[c], SIGKILL) == 0 && waitpid(children[c], &status, 0) == children[c]);
+            CHECK(WIFSIGNALED(status));
+        }
+        CHECK_MESSAGE(verify() == 0, "kill %u: %s", k, wrong[0]);
+        for (uint32_t i = 0; i < 3; i++)
+            CHECK(artifact_get(cache, i) == 0);
+    }
+    leave();
+}
+
+TEST_MAIN(TEST(only_what_nobody_wants_goes), TEST(the_longest_unused_make_room),
+          TEST(clocks_that_jump_cost_nothing_that_is_wanted), TEST(without_knowing_what_is_live_nothing_goes),
+          TEST(the_index_follows), TEST(pins_want_an_artifact), TEST(what_is_wrong_is_named),
+          TEST(killed_at_any_moment_it_is_whole_and_nothing_live_is_lost))
