@@ -29,11 +29,12 @@ struct tf_bundle_report {
     uint64_t plain_bytes; /* of the content, before compression */
 };
 
-/* Writes to `fd`. `wanted`: sorted keys; NULL: all. Errors: NOT_FOUND (a wanted artifact), CORRUPT, TRUST (one that does
- * not verify), SYSTEM. */
+/* Writes to `fd`. `wanted`: sorted keys; NULL: all. Errors: NOT_FOUND (a wanted artifact), CORRUPT, TRUST (one that
+ * does not verify), SYSTEM. */
 int tf_bundle_write(struct tf_cache *cache, const struct tf_keys *wanted, int fd, struct tf_bundle_report *ret_report,
                     struct tf_error *error);
-/* Reads from `fd` until its end, which may be a pipe. Errors: CORRUPT, TRUST, ABI, SYSTEM; the cache is then as before. */
+/* Reads from `fd`, which may be a pipe, until its end. Errors: CORRUPT, TRUST, SYSTEM; the cache is then as before but
+ * for what SYSTEM may leave half done in the last step, each artifact whole. */
 int tf_bundle_read(struct tf_cache *cache, int fd, struct tf_bundle_report *ret_report, struct tf_error *error);
 
 #endif

@@ -51,7 +51,8 @@ static int put(void *context, const void *bytes, size_t length, struct tf_error 
 
 static int put_number(struct writing *writing, uint32_t number, struct tf_error *error)
 {
-    uint8_t const bytes[4] = {(uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16), (uint8_t)(number >> 24)};
+    uint8_t const bytes[4] = {(uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16),
+                              (uint8_t)(number >> 24)};
     return put(writing, bytes, sizeof(bytes), error);
 }
 

@@ -265,3 +265,10 @@ int tf_cache_get(struct tf_cache *cache, const char *key, struct tf_cache_entry 
         return tf_error_set(error, TF_ERR_NOT_FOUND, "that is not the key of an artifact");
     return tf_hot_open(cache, key, ret_entry, NULL, error);
 }
+
+bool tf_cache_is_present(struct tf_cache *cache, const char *key)
+{
+    char name[TF_HASH_HEX_BYTES + 32];
+    snprintf(name, sizeof(name), "%.2s/%.64s/" TF_CACHE_MANIFEST_NAME, key, key);
+    return faccessat(cache->hot_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}

@@ -53,6 +53,12 @@ int tf_cache_index_put(struct tf_cache *cache, const char *source_sha256, const 
 int tf_cache_index_find(struct tf_cache *cache, const char *source_sha256, const char *fingerprint,
                         char ret_key[TF_HASH_HEX_BYTES], struct tf_error *error);
 
+/* Each key that an entry of any compiler leads to from this source; unverified. Until `visit` says false. */
+void tf_cache_index_each(struct tf_cache *cache, const char *source_sha256,
+                         bool (*visit)(void *context, const char *key), void *context);
+/* A look whether hot/ has the key, at the cost of one system call; whether it verifies is not asked. */
+bool tf_cache_is_present(struct tf_cache *cache, const char *key);
+
 /* A verified artifact in hot/: descriptors that were hashed, so that what is mapped is what was checked. */
 struct tf_cache_entry {
     struct tf_manifest manifest;

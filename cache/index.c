@@ -147,3 +147,24 @@ int tf_cache_index_find(struct tf_cache *cache, const char *source_sha256, const
     memcpy(ret_key, entry.key, sizeof(entry.key));
     return 0;
 }
+
+void tf_cache_index_each(struct tf_cache *cache, const char *source_sha256,
+                         bool (*visit)(void *context, const char *key), void *context)
+{
+    struct tf_index_entry found;
+    int fd = -1;
+    if (!tf_hash_is_hex(source_sha256) || tf_cache_open_prefix(cache->index_fd, source_sha256, false, &fd, NULL) != 0)
+        return;
+    DIR *const list = fdopendir(fd);
+    if (list == NULL) {
+        close(fd);
+        return;
+    }
+    size_t const digits = TF_HASH_HEX_BYTES - 1;
+    for (const struct dirent *entry; (entry = readdir(list)) != NULL;) {
+        if (strncmp(entry->d_name, source_sha256, digits) == 0 && tf_index_name_is_good(entry->d_name) &&
+            tf_index_read(cache, fd, entry->d_name, &found, NULL) == 0 && !visit(context, found.key))
+            break;
+    }
+    closedir(list);
+}

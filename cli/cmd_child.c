@@ -18,6 +18,7 @@
 #include "cli/secrets.h"
 #include "cli/service_child.h"
 #include "h2o-handler/worker.h"
+#include "loader/loader.h"
 #include "sites/routes.h"
 #include "watcher/watcher.h"
 
@@ -265,6 +266,8 @@ static int build(const struct child *child, struct tf_error *error)
                                               .cache_folder = child->config.cache,
                                               .trust_folder = child->config.trust_folder,
                                               .compiler = tf_config_compiler(&child->config),
+                                              .prebuilt = {child->config.builds_nothing ? tf_cpu_level() : 0,
+                                                           child->config.profile == TF_PROFILE_STRICT},
                                               .limits = child->config.limits,
                                               .jobs = (uint32_t)child->config.jobs,
                                               .settle_ms = (uint32_t)child->config.settle_ms,

@@ -25,6 +25,7 @@ static const struct tf_option options[] = {
     {"--listen-tls", "HOST:PORT", "listen_tls", "address to serve HTTPS on; may be repeated (default none)"},
     {"--workers", "N", "workers", "worker processes (default one per CPU)"},
     {"--jobs", "N", "watcher.jobs", "builds at the same time (default one per CPU)"},
+    {"--no-build", NULL, NULL, "serve what the cache holds, and compile nothing (watcher.builds: no)"},
     {"--user", "NAME", "user", "whom the children become when started as root (default they stay root)"},
     TF_OPTION_CACHE,
     TF_OPTION_CONFIG,
@@ -33,8 +34,8 @@ static const struct tf_option options[] = {
 
 static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
 {
-    (void)context;
-    (void)option;
+    if (option != NULL)
+        return tf_config_set(context, "watcher.builds", "no", error);
     return tf_error_set(error, TF_ERR_USAGE, "'%.60s' is no option", value);
 }
 
@@ -227,7 +228,7 @@ static int run(const struct tf_command *command, int argc, char **argv)
     struct tf_error error;
     int status;
     tf_config_init(&config);
-    if (tf_command_parse(command, argc, argv, &config, on_option, NULL, &status))
+    if (tf_command_parse(command, argc, argv, &config, on_option, &config, &status))
         status = serve(&config, &error) == TF_OK ? TF_EXIT_OK : tf_fail("serve", &error);
     tf_config_dispose(&config);
     return status;
@@ -235,7 +236,7 @@ static int run(const struct tf_command *command, int argc, char **argv)
 
 const struct tf_command tf_command_serve = {
     .name = "serve",
-    .synopsis = "--root DIR [--cache DIR] [--listen HOST:PORT]… [--workers N] [--config FILE]",
+    .synopsis = "--root DIR [--cache DIR] [--listen HOST:PORT]… [--workers N] [--no-build] [--config FILE]",
     .summary = "serve the functions of a synced folder over HTTP",
     .details = "Every *.wasm file below DIR/SITE is compiled when it appears or changes, and answers requests whose\n"
                "host is SITE; DIR/_default answers all other hosts. One line is printed when the server is ready.\n"

@@ -53,6 +53,8 @@ static struct tf_key keys[] = {
     SUB("watcher", poll_ms, TF_KEY_NUMBER, 1000, 50, 3600000, "ms", NULL, "between two looks at such folders"),
     {.section = "watcher", .name = "reports", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, writes_reports),
      .initial_text = "no", .unit = "", .choices = {"no", "yes"}, .what = "write hello.wasm.txt beside hello.wasm, where the folder takes it"},
+    {.section = "watcher", .name = "builds", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, builds_nothing),
+     .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether what the cache lacks is compiled"},
     IN(users, worker, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom workers become"),
     IN(users, builder, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the builder becomes; the cache is this user's"),
     IN(users, logs, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the log service becomes; the logs are this user's"),

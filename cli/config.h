@@ -91,6 +91,7 @@ struct tf_config {
     uint64_t settle_ms, rescan_s, poll_ms;
     uint64_t poll;           /* enum tf_poll_mode */
     uint64_t writes_reports; /* 0 or 1 */
+    uint64_t builds_nothing; /* 0 or 1 */
     struct tf_limits limits;
 };
 

@@ -159,6 +159,59 @@ int tf_build_wish(struct tf_compiler *compiler, struct tf_cache *cache, const ui
     return result;
 }
 
+/* ---- without a compiler ---- */
+
+struct choice {
+    struct tf_cache *cache;
+    const struct tf_prebuilt *prebuilt;
+    bool found;
+    struct tf_built built;
+    uint32_t cpu_level;
+};
+
+static bool consider(void *context, const char *key)
+{
+    struct choice *const choice = context;
+    struct tf_cache_entry entry;
+    if (!tf_cache_use(choice->cache, key) || tf_cache_get(choice->cache, key, &entry, NULL) != TF_OK)
+        return true;
+    const struct tf_manifest *const manifest = &entry.manifest;
+    enum tf_tier const tier = manifest->flags & TF_ABI_FAST_TIER ? TF_TIER_FAST : TF_TIER_OPTIMISED;
+    bool const fits = manifest->cpu_level <= choice->prebuilt->cpu_level &&
+                      (!choice->prebuilt->only_strict || (manifest->flags & TF_ABI_STRICT));
+    bool const is_better = !choice->found || tier < choice->built.tier ||
+                           (tier == choice->built.tier && manifest->cpu_level > choice->cpu_level);
+    if (fits && is_better) {
+        choice->found = true;
+        choice->cpu_level = manifest->cpu_level;
+        memcpy(choice->built.key, key, TF_HASH_HEX_BYTES);
+        choice->built.object_bytes = manifest->object_bytes;
+        choice->built.image_bytes = manifest->image_bytes;
+        choice->built.tier = tier;
+    }
+    tf_cache_entry_dispose(&entry);
+    return true;
+}
+
+int tf_build_find(struct tf_cache *cache, const struct tf_prebuilt *prebuilt, const uint8_t *source,
+                  size_t source_bytes, struct tf_built *ret_built, struct tf_error *error)
+{
+    uint64_t const start_ns = tf_clock_ns();
+    struct choice choice = {
+        .cache = cache, .prebuilt = prebuilt, .built = {.source_bytes = source_bytes, .from_index = true}};
+    uint8_t digest[TF_HASH_BYTES];
+    tf_hash_bytes(source, source_bytes, digest);
+    tf_hash_hex(digest, choice.built.source_sha256);
+    tf_cache_index_each(cache, choice.built.source_sha256, consider, &choice);
+    choice.built.total_ns = tf_clock_ns() - start_ns;
+    *ret_built = choice.built;
+    return choice.found ? TF_OK
+                        : tf_error_set(error, TF_ERR_TOOLCHAIN,
+                                       "the cache holds nothing for this module that runs here (x86-64-v%u%s), and "
+                                       "this server does not build (watcher.builds)",
+                                       prebuilt->cpu_level, prebuilt->only_strict ? ", strict" : "");
+}
+
 int tf_build_through_cache(struct tf_compiler *compiler, struct tf_cache *cache, const uint8_t *source,
                            size_t source_bytes, struct tf_built *ret_built, struct tf_error *error)
 {

@@ -131,7 +131,8 @@ struct tf_pool;
 struct tf_pool_config {
     const char *root;
     struct tf_limits limits;
-    struct tf_compiler *compiler; /* taken over on success */
+    struct tf_compiler *compiler; /* taken over on success; NULL: `prebuilt` says what is taken */
+    struct tf_prebuilt prebuilt;
     struct tf_cache *cache;       /* taken over on success */
     uint32_t jobs;
 };
@@ -302,6 +303,8 @@ struct tf_watcher {
     /* Polling. */
     uint64_t poll_due_ns; /* UINT64_MAX: no folder is polled */
     bool is_rescan;       /* this scan is one of those from time to time, which should find nothing */
+    uint64_t trust_version; /* of the policy when all was last looked at; 0: never */
+    bool is_judging;        /* it changed: what is live is verified again */
     /* Publication. */
     int folder_fd, lock_fd; /* roots/<id> */
     struct tf_shared_state *state;
@@ -411,6 +414,8 @@ void tf_report_remove(struct tf_watcher *watcher, int fd, const char *name);
 /* Starts a garbage collection of the cache in a thread of its own, unless one is under way. */
 void tf_collect_start(const struct tf_watcher_config *config);
 
+/* Removes the routes that no worker serves from any more. */
+void tf_publish_clean(struct tf_watcher *watcher);
 int tf_publish_open(struct tf_watcher *watcher, struct tf_error *error);
 void tf_publish_close(struct tf_watcher *watcher);
 /* Writes what is dirty and due; returns when to call again, UINT64_MAX: not before something changes. */

@@ -218,6 +218,29 @@ static enum sight look(int fd, const char *name, struct tf_identity *ret_identit
     return S_ISREG(status.st_mode) ? SIGHT_FILE : SIGHT_OTHER;
 }
 
+/* An artifact that went from under its route, or that the policy no longer wants. */
+static bool is_lost(struct tf_watcher *watcher, struct tf_item *item)
+{
+    struct tf_cache *const cache = tf_pool_cache(watcher->pool);
+    char name[TEXT_BYTES];
+    if (watcher->is_judging && item->error != NULL && item->error->code == TF_ERR_TRUST)
+        return true;
+    if (item->state != TF_ROUTE_LIVE || item->key[0] == '\0')
+        return false;
+    if (tf_cache_is_present(cache, item->key) && (!watcher->is_judging || tf_cache_has(cache, item->key)))
+        return false;
+    tf_watcher_log("%s: artifact %.12s is not in the cache any more, or not trusted", item_text(item, name),
+                   item->key);
+    if (watcher->is_judging) {
+        /* Workers are to let go of it: what comes next may have the same key. */
+        tf_optimise_stop(watcher, item, item->node.parent->site);
+        item->key[0] = '\0';
+        item->state = TF_ROUTE_BUILDING;
+        watcher->routes_dirty = watcher->status_dirty = true;
+    }
+    return true;
+}
+
 static void note_file(struct tf_watcher *watcher, struct tf_item *item, const struct tf_identity *identity,
                       bool was_closed)
 {
@@ -237,7 +260,7 @@ static void note_file(struct tf_watcher *watcher, struct tf_item *item, const st
         stop_settling(watcher, item);
         break;
     case TF_PHASE_IDLE:
-        if (item->has_built && tf_identity_equal(&item->built, identity) && !item->retry)
+        if (item->has_built && tf_identity_equal(&item->built, identity) && !item->retry && !is_lost(watcher, item))
             return;
         if (!item->retry)
             tf_poll_found(watcher, item->node.parent, identity);

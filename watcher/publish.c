@@ -214,7 +214,7 @@ static int write_routes(struct tf_watcher *watcher, uint64_t generation, struct 
     return result;
 }
 
-static void remove_old(struct tf_watcher *watcher)
+void tf_publish_clean(struct tf_watcher *watcher)
 {
     uint64_t keep = watcher->generation;
     for (uint32_t i = 0; watcher->acks != NULL && i < watcher->config->worker_count && i < TF_WORKERS_MAX; i++) {
@@ -243,7 +243,7 @@ static int publish_routes(struct tf_watcher *watcher, struct tf_error *error)
         ssize_t const written = write(watcher->config->wake_fds[i], &one, sizeof(one));
         (void)written; /* a full counter wakes as well */
     }
-    remove_old(watcher);
+    tf_publish_clean(watcher);
     return TF_OK;
 }
 

@@ -205,7 +205,10 @@ static void run_job(struct tf_pool *pool, struct tf_job *job)
     job->result = read_source(pool, job, &source);
     if (job->result == TF_OK && optimises && !is_wanted_source(job, &source))
         job->result = tf_error_set(&job->error, TF_ERR_CHANGED, "the file is another one by now");
-    if (job->result == TF_OK)
+    if (job->result == TF_OK && pool->config.compiler == NULL)
+        job->result = tf_build_find(pool->config.cache, &pool->config.prebuilt, source.bytes, source.length,
+                                    &job->built, &job->error);
+    else if (job->result == TF_OK)
         job->result = tf_build_wish(pool->config.compiler, pool->config.cache, source.bytes, source.length,
                                     optimises ? TF_WISH_OPTIMISE : TF_WISH_FIRST, optimises ? &job->cancel_fd : NULL,
                                     &job->built, &job->error);
@@ -444,7 +447,7 @@ void tf_pool_charge(struct tf_pool *pool, struct tf_site_queue *site, uint64_t c
 
 bool tf_pool_has_tier(const struct tf_pool *pool, enum tf_tier tier)
 {
-    return tf_compiler_has_tier(pool->config.compiler, tier);
+    return pool->config.compiler != NULL && tf_compiler_has_tier(pool->config.compiler, tier);
 }
 
 struct tf_job *tf_pool_done(struct tf_pool *pool)

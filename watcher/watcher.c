@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -52,7 +53,9 @@ static int open_pool(struct tf_watcher *watcher, struct tf_error *error)
         tf_cache_open_trusting(config->cache_folder, TF_CACHE_WRITE, config->trust_folder, &pool.cache, error);
     if (result != TF_OK)
         return result;
-    result = tf_compiler_create(&config->compiler, &pool.compiler, error);
+    pool.prebuilt = config->prebuilt;
+    if (config->prebuilt.cpu_level == 0)
+        result = tf_compiler_create(&config->compiler, &pool.compiler, error);
     if (result == TF_OK)
         result = tf_pool_create(&pool, &watcher->pool, error);
     if (result != TF_OK) {
@@ -100,10 +103,19 @@ static void close_watcher(struct tf_watcher *watcher)
 static void rescan(struct tf_watcher *watcher, uint64_t now_ns)
 {
     bool const was_gone = watcher->root_fd < 0;
+    struct tf_cache *const cache = tf_pool_cache(watcher->pool);
+    struct stat status;
+    if (fstat(tf_cache_folder_fd(cache), &status) == 0 && status.st_nlink == 0)
+        tf_watcher_log("the cache folder %s was removed: nothing new can be served until the server is restarted",
+                       watcher->config->cache_folder);
+    uint64_t const trust_version = tf_trust_version(tf_cache_trust(cache));
+    watcher->is_judging = watcher->trust_version != 0 && watcher->trust_version != trust_version;
+    watcher->trust_version = trust_version;
     watcher->rescan_now = false;
     watcher->is_rescan = watcher->rescan_due_ns != 0 && now_ns >= watcher->rescan_due_ns;
     uint64_t const rescan_s = watcher->config->rescan_s != 0 ? watcher->config->rescan_s : RESCAN_S;
     watcher->rescan_due_ns = now_ns + rescan_s * TF_NS_PER_S;
+    tf_publish_clean(watcher);
     if (now_ns >= watcher->collect_due_ns) {
         if (watcher->collect_due_ns != 0) /* not before what is there was looked at for the first time */
             tf_collect_start(watcher->config);

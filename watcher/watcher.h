@@ -45,6 +45,17 @@ int tf_build_wish(struct tf_compiler *compiler, struct tf_cache *cache, const ui
 int tf_build_through_cache(struct tf_compiler *compiler, struct tf_cache *cache, const uint8_t *source,
                            size_t source_bytes, struct tf_built *ret_built, struct tf_error *error);
 
+/* What a server that does not build takes from its cache. */
+struct tf_prebuilt {
+    uint32_t cpu_level; /* of this machine; 0: there is a compiler */
+    bool only_strict;   /* the strict profile, or any */
+};
+
+/* The best artifact that the cache has for a source: optimised before fast, then the highest CPU level that runs here.
+ * Errors: TOOLCHAIN (there is none; of ret_built `source_sha256` is valid). Any thread. */
+int tf_build_find(struct tf_cache *cache, const struct tf_prebuilt *prebuilt, const uint8_t *source,
+                  size_t source_bytes, struct tf_built *ret_built, struct tf_error *error);
+
 /* Reads a file that is stable: opened once (O_NOFOLLOW, regular only), copied, and its size, mtime and inode the same
  * before and after. Errors: NOT_FOUND, REFUSED (no regular file), LIMIT (module_bytes), CHANGED, SYSTEM. */
 int tf_read_stable(int directory_fd, const char *name, const struct tf_limits *limits, struct tf_buffer *ret_bytes,
@@ -69,6 +80,7 @@ struct tf_watcher_config {
     const char *cache_folder;
     const char *trust_folder;  /* NULL: in the cache */
     struct tf_compiler_config compiler;
+    struct tf_prebuilt prebuilt; /* with a cpu_level: nothing is built, no compiler is started */
     struct tf_limits limits;
     uint32_t jobs;             /* builds at once, and one for a site that has none; 0: one per core */
     uint32_t settle_ms;        /* built when closed after writing, or unchanged this long; 0: 200 */

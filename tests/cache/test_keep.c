@@ -233,7 +233,7 @@ static void killed_at_any_moment_it_is_whole_and_nothing_live_is_lost(void)
     for (uint32_t i = 0; i < 3; i++)
         CHECK(tf_keys_add(&live, artifact_key(i), NULL) == 0);
     const char *const said = getenv("TF_TEST_KILLS");
-    unsigned const kills = said != NULL ? (unsigned)atoi(said) : 25;
+    unsigned const kills = said != NULL ? (unsigned)strtoul(said, NULL, 10) : 25;
     for (unsigned k = 0; k < kills; k++) {
         pid_t children[2];
         for (int c = 0; c < 2; c++) {
