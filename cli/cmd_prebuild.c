@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fts.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,42 +10,89 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "cli/command.h"
-#include "watcher/watcher.h"
+#include "cli/prebuild.h"
 
 #define FILES_MAX 1000000
 
 static const struct tf_option options[] = {
     {"--jobs", "N", "watcher.jobs", "builds at the same time (default one per CPU)"},
+    {"--cpu", "LEVEL,…", NULL, "x86-64-v2, -v3, -v4: build for each (default toolchain.cpu_level)"},
+    {"--profile", "NAME,…", NULL, "fast, strict: build for each (default toolchain.profile)"},
+    {"--report", "FILE", NULL, "write a report as JSON"},
     TF_OPTION_CACHE,
     TF_OPTION_CONFIG,
     TF_OPTION_SET,
 };
 
-struct prebuild {
-    const struct tf_config *config;
-    struct tf_tools tools;
-    char **files;
-    size_t count, capacity;
-    bool is_terminal;
-    pthread_mutex_t lock; /* over all that follows, and the terminal */
-    size_t next, done, built, known, failed;
-    char **failures; /* a text each, by file; NULL: fine */
+/* What the command line said. */
+struct request {
+    const char *folder, *report;
+    uint32_t cpu_levels[3];
+    size_t cpu_level_count;
+    enum tf_profile profiles[2];
+    size_t profile_count;
 };
+
+static volatile sig_atomic_t was_interrupted;
+
+static int add_cpu_level(struct request *request, const char *word, struct tf_error *error)
+{
+    uint32_t const level = strncmp(word, "x86-64-v", 8) == 0 && word[8] >= '2' && word[8] <= '4' && word[9] == '\0'
+                               ? (uint32_t)(word[8] - '0')
+                               : 0;
+    if (level == 0)
+        return tf_error_set(error, TF_ERR_USAGE, "--cpu: '%.40s' is not x86-64-v2, x86-64-v3 or x86-64-v4", word);
+    for (size_t i = 0; i < request->cpu_level_count; i++) {
+        if (request->cpu_levels[i] == level)
+            return TF_OK;
+    }
+    request->cpu_levels[request->cpu_level_count++] = level;
+    return TF_OK;
+}
+
+static int add_profile(struct request *request, const char *word, struct tf_error *error)
+{
+    bool const is_strict = strcmp(word, "strict") == 0;
+    enum tf_profile const profile = is_strict ? TF_PROFILE_STRICT : TF_PROFILE_FAST;
+    if (!is_strict && strcmp(word, "fast") != 0)
+        return tf_error_set(error, TF_ERR_USAGE, "--profile: '%.40s' is not fast or strict", word);
+    if (request->profile_count > 0 && (request->profile_count == 2 || request->profiles[0] == profile))
+        return TF_OK;
+    request->profiles[request->profile_count++] = profile;
+    return TF_OK;
+}
+
+/* Each of the words between commas. */
+static int add_words(struct request *request, const char *words,
+                     int (*add)(struct request *request, const char *word, struct tf_error *error),
+                     struct tf_error *error)
+{
+    char copy[128], *rest = copy, *word;
+    if (snprintf(copy, sizeof(copy), "%s", words) >= (int)sizeof(copy))
+        return tf_error_set(error, TF_ERR_USAGE, "'%.40s…' is too long", words);
+    int result = TF_OK;
+    while (result == TF_OK && (word = strsep(&rest, ",")) != NULL)
+        result = add(request, word, error);
+    return result;
+}
 
 static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
 {
-    const char **folder = context;
-    (void)option;
-    if (*folder != NULL)
-        return tf_error_set(error, TF_ERR_USAGE, "one folder at a time");
-    *folder = value;
+    struct request *const request = context;
+    if (option != NULL && strcmp(option->name, "--cpu") == 0)
+        return add_words(request, value, add_cpu_level, error);
+    if (option != NULL && strcmp(option->name, "--profile") == 0)
+        return add_words(request, value, add_profile, error);
+    const char **const place = option != NULL ? &request->report : &request->folder;
+    if (*place != NULL)
+        return tf_error_set(error, TF_ERR_USAGE, "one folder at a time, and one report");
+    *place = value;
     return TF_OK;
 }
 
 /* ---- what there is to build ---- */
 
-static int add_file(struct prebuild *prebuild, const char *path, struct tf_error *error)
+static int add_file(struct tf_prebuild *prebuild, const char *path, struct tf_error *error)
 {
     if (prebuild->count == FILES_MAX)
         return tf_error_set(error, TF_ERR_LIMIT, "more than %d functions", FILES_MAX);
@@ -74,7 +122,7 @@ static bool is_function(const FTSENT *entry)
            strcmp(entry->fts_name + entry->fts_namelen - 5, ".wasm") == 0;
 }
 
-static int collect(struct prebuild *prebuild, const char *folder, struct tf_error *error)
+static int collect(struct tf_prebuild *prebuild, const char *folder, struct tf_error *error)
 {
     char *const roots[] = {(char *)folder, NULL};
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, by_name);
@@ -97,45 +145,42 @@ static int collect(struct prebuild *prebuild, const char *folder, struct tf_erro
 
 /* ---- building ---- */
 
-static void show_progress(const struct prebuild *prebuild, const char *file)
+static void build_one(struct tf_prebuild *prebuild, size_t index)
 {
-    if (!prebuild->is_terminal)
-        return;
-    fprintf(stderr, "\r\033[K[%zu/%zu]%s %.60s", prebuild->done, prebuild->count,
-            prebuild->failed > 0 ? " (some failed)" : "", file);
-}
-
-static void build_one(struct prebuild *prebuild, size_t index)
-{
+    struct tf_prebuild_outcome *const outcome = &prebuild->outcomes[index];
+    const struct tf_prebuild_target *const target = &prebuild->targets[index % prebuild->target_count];
+    const char *const file = prebuild->files[index / prebuild->target_count];
     struct tf_buffer source = {0};
-    struct tf_built built = {0};
     struct tf_error error;
-    const char *file = prebuild->files[index];
     int result = tf_module_read(file, &prebuild->config->limits, &source, &error);
     if (result == TF_OK)
-        result = tf_build_through_cache(prebuild->tools.compiler, prebuild->tools.cache, source.bytes, source.length,
-                                        &built, &error);
+        result = tf_build_through_cache(target->compiler, prebuild->cache, source.bytes, source.length,
+                                        &outcome->built, &error);
     tf_buffer_dispose(&source);
     pthread_mutex_lock(&prebuild->lock);
     prebuild->done++;
     if (result != TF_OK) {
         prebuild->failed++;
-        prebuild->failures[index] = strdup(error.text);
-    } else if (built.from_index || built.from_cache) {
+        outcome->state = TF_PREBUILD_FAILED;
+        outcome->error = strdup(error.text);
+    } else if (outcome->built.from_index || outcome->built.from_cache) {
         prebuild->known++;
+        outcome->state = TF_PREBUILD_KNOWN;
     } else {
         prebuild->built++;
+        outcome->state = TF_PREBUILD_BUILT;
     }
-    show_progress(prebuild, file);
+    tf_prebuild_progress(prebuild, file);
     pthread_mutex_unlock(&prebuild->lock);
 }
 
 static void *build_thread(void *context)
 {
-    struct prebuild *prebuild = context;
+    struct tf_prebuild *const prebuild = context;
+    size_t const total = prebuild->count * prebuild->target_count;
     for (;;) {
         pthread_mutex_lock(&prebuild->lock);
-        size_t const index = prebuild->next < prebuild->count ? prebuild->next++ : SIZE_MAX;
+        size_t const index = prebuild->next < total && !was_interrupted ? prebuild->next++ : SIZE_MAX;
         pthread_mutex_unlock(&prebuild->lock);
         if (index == SIZE_MAX)
             return NULL;
@@ -143,73 +188,102 @@ static void *build_thread(void *context)
     }
 }
 
-static void build_all(struct prebuild *prebuild)
+/* The first ^C lets what is under way end; the second is the end. */
+static void on_interrupt(int signal_number)
 {
-    size_t jobs = prebuild->config->jobs != 0 ? prebuild->config->jobs : tf_cpu_count();
+    was_interrupted = 1;
+    signal(signal_number, SIG_DFL);
+}
+
+static void build_all(struct tf_prebuild *prebuild)
+{
+    size_t const total = prebuild->count * prebuild->target_count;
     pthread_t threads[1024];
     size_t started = 0;
-    jobs = jobs > prebuild->count ? prebuild->count : jobs;
-    while (started + 1 < jobs && started < sizeof(threads) / sizeof(threads[0]) &&
+    prebuild->jobs = prebuild->config->jobs != 0 ? prebuild->config->jobs : tf_cpu_count();
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
+    while (started + 1 < prebuild->jobs && started + 1 < total && started < sizeof(threads) / sizeof(threads[0]) &&
            pthread_create(&threads[started], NULL, build_thread, prebuild) == 0)
         started++;
     build_thread(prebuild);
     while (started > 0)
         pthread_join(threads[--started], NULL);
+    prebuild->is_interrupted = prebuild->done < total;
 }
 
-static int prebuild_folder(struct prebuild *prebuild, const char *folder, struct tf_error *error)
+static int open_targets(struct tf_prebuild *prebuild, const struct request *request, struct tf_error *error)
 {
-    uint64_t const start_ns = tf_clock_ns();
-    int result = collect(prebuild, folder, error);
+    const struct tf_config *const config = prebuild->config;
+    uint32_t const configured_level = (uint32_t)config->cpu_level;
+    enum tf_profile const configured_profile = (enum tf_profile)config->profile;
+    size_t const levels = request->cpu_level_count > 0 ? request->cpu_level_count : 1;
+    size_t const profiles = request->profile_count > 0 ? request->profile_count : 1;
+    int result = TF_OK;
+    for (size_t i = 0; result == TF_OK && i < levels * profiles; i++) {
+        struct tf_prebuild_target *const target = &prebuild->targets[i];
+        struct tf_compiler_config compiler = tf_config_compiler(config);
+        target->cpu_level = request->cpu_level_count > 0 ? request->cpu_levels[i / profiles] : configured_level;
+        target->profile = request->profile_count > 0 ? request->profiles[i % profiles] : configured_profile;
+        compiler.cpu_level = target->cpu_level;
+        compiler.profile = target->profile;
+        result = tf_compiler_create(&compiler, &target->compiler, error);
+        if (result == TF_OK)
+            prebuild->target_count++;
+    }
+    return result;
+}
+
+static int prebuild_folder(struct tf_prebuild *prebuild, const struct request *request, struct tf_error *error)
+{
+    prebuild->start_ns = prebuild->told_ns = tf_clock_ns();
+    int result = collect(prebuild, request->folder, error);
     if (result == TF_OK)
-        result = tf_tools_open(prebuild->config, &prebuild->tools, error);
+        result = tf_open_cache(prebuild->config, TF_CACHE_WRITE, &prebuild->cache, error);
+    if (result == TF_OK)
+        result = open_targets(prebuild, request, error);
     if (result != TF_OK)
         return result;
-    prebuild->failures = calloc(prebuild->count + 1, sizeof(*prebuild->failures));
-    if (prebuild->failures == NULL)
+    prebuild->outcomes = calloc(prebuild->count * prebuild->target_count + 1, sizeof(*prebuild->outcomes));
+    if (prebuild->outcomes == NULL)
         return tf_error_system(error, "no memory");
     prebuild->is_terminal = isatty(STDERR_FILENO) == 1;
     build_all(prebuild);
-    if (prebuild->is_terminal)
-        fprintf(stderr, "\r\033[K");
-    for (size_t i = 0; i < prebuild->count; i++) {
-        if (prebuild->failures[i] != NULL)
-            printf("failed: %s: %s\n", prebuild->files[i], prebuild->failures[i]);
-    }
-    printf("%zu functions: %zu built, %zu known already, %zu failed; %.1f s\n", prebuild->count, prebuild->built,
-           prebuild->known, prebuild->failed, (double)(tf_clock_ns() - start_ns) / (double)TF_NS_PER_S);
-    return TF_OK;
+    prebuild->wall_ns = tf_clock_ns() - prebuild->start_ns;
+    tf_prebuild_print(prebuild);
+    return request->report != NULL ? tf_prebuild_report(prebuild, request->report, error) : TF_OK;
 }
 
-static void dispose(struct prebuild *prebuild)
+static void dispose(struct tf_prebuild *prebuild)
 {
-    for (size_t i = 0; i < prebuild->count; i++) {
+    for (size_t i = 0; prebuild->outcomes != NULL && i < prebuild->count * prebuild->target_count; i++)
+        free(prebuild->outcomes[i].error);
+    for (size_t i = 0; i < prebuild->count; i++)
         free(prebuild->files[i]);
-        if (prebuild->failures != NULL)
-            free(prebuild->failures[i]);
-    }
+    for (size_t i = 0; i < prebuild->target_count; i++)
+        tf_compiler_destroy(&prebuild->targets[i].compiler);
+    free(prebuild->outcomes);
     free(prebuild->files);
-    free(prebuild->failures);
-    tf_tools_close(&prebuild->tools);
+    tf_cache_close(&prebuild->cache);
 }
 
 static int run(const struct tf_command *command, int argc, char **argv)
 {
     struct tf_config config;
     struct tf_error error;
-    const char *folder = NULL;
+    struct request request = {0};
     int status;
     tf_config_init(&config);
-    if (tf_command_parse(command, argc, argv, &config, on_option, &folder, &status)) {
-        struct prebuild prebuild = {.config = &config, .lock = PTHREAD_MUTEX_INITIALIZER};
-        int result = folder == NULL
+    if (tf_command_parse(command, argc, argv, &config, on_option, &request, &status)) {
+        struct tf_prebuild prebuild = {.config = &config, .lock = PTHREAD_MUTEX_INITIALIZER};
+        int result = request.folder == NULL
                          ? tf_error_set(&error, TF_ERR_USAGE, "wants a folder; see terrafirma prebuild --help")
                          : tf_config_resolve_cache(&config, &error);
         if (result == TF_OK)
-            result = prebuild_folder(&prebuild, folder, &error);
-        status = result != TF_OK       ? tf_fail("prebuild", &error)
-                 : prebuild.failed > 0 ? TF_EXIT_FAILED
-                                       : TF_EXIT_OK;
+            result = prebuild_folder(&prebuild, &request, &error);
+        status = result != TF_OK                                  ? tf_fail("prebuild", &error)
+                 : prebuild.failed > 0 || prebuild.is_interrupted ? TF_EXIT_FAILED
+                                                                  : TF_EXIT_OK;
         dispose(&prebuild);
     }
     tf_config_dispose(&config);
@@ -218,10 +292,11 @@ static int run(const struct tf_command *command, int argc, char **argv)
 
 const struct tf_command tf_command_prebuild = {
     .name = "prebuild",
-    .synopsis = "DIR [--cache DIR] [--jobs N] [--config FILE]",
+    .synopsis = "DIR [--cache DIR] [--jobs N] [--cpu LEVEL,…] [--profile NAME,…] [--report FILE]",
     .summary = "compile every function below a folder into the cache",
-    .details = "Looks at every *.wasm file below DIR, except names that begin with a dot. Progress is shown on a\n"
-               "terminal. The exit status is 1 if any function failed; each is listed with the reason.\n",
+    .details = "Looks at all *.wasm files below DIR but those whose names begin with a dot. What the cache has\n"
+               "is only hashed, so a run that was interrupted goes on where it was. Progress is told on standard error.\n"
+               "The exit status is 1 if any function failed, each with its reason, or if ^C ended it.\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

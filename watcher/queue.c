@@ -254,7 +254,9 @@ static uint64_t wait_ns(const struct tf_pool *pool, enum tf_lane lane)
 {
     if (lane == TF_LANE_OPTIMISE)
         return pool->ready[lane] != NULL ? TF_NS_PER_S : 0;
-    return tf_compiler_is_prepared(pool->config.compiler) ? 0 : PREPARE_AFTER_NS;
+    bool const has_nothing_to_prepare =
+        pool->config.compiler == NULL || tf_compiler_is_prepared(pool->config.compiler);
+    return has_nothing_to_prepare ? 0 : PREPARE_AFTER_NS;
 }
 
 static void wait_for_work(struct tf_pool *pool, enum tf_lane lane)

@@ -237,5 +237,52 @@ class Status(unittest.TestCase):
         self.assertIn("no builder has watched it", result.stderr)
 
 
+WAT = """(module (import "env" "hostcall_resp_set_body" (func $body (param i32 i32 i32) (result i32))) (memory 1)
+  (data (i32.const 0) "%d") (func (export "run") (drop (call $body (i32.const 0) (i32.const 0) (i32.const 1)))))"""
+WABT = os.environ.get("TF_WABT_PREFIX", "/opt/terrafirma/wabt-1.0.36") + "/bin/wat2wasm"
+
+
+@unittest.skipUnless(os.path.exists(WABT), "needs wat2wasm")
+class Prebuild(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="tf-test-prebuild-")
+        self.addCleanup(self.folder.cleanup)
+        self.source = os.path.join(self.folder.name, "source")
+        self.report = os.path.join(self.folder.name, "report.json")
+        os.mkdir(self.source)
+        for i in range(2):
+            subprocess.run([WABT, "-", "-o", "%s/f%d.wasm" % (self.source, i)], input=(WAT % i).encode(), check=True)
+
+    def prebuild(self, *arguments):
+        result = run("prebuild", self.source, "--cache", os.path.join(self.folder.name, "cache"), "--report",
+                     self.report, *arguments)
+        with open(self.report, encoding="utf-8") as stream:
+            return result, json.load(stream)
+
+    def test_of_all_targets_and_again(self):
+        everything = ("--cpu", "x86-64-v2,x86-64-v3", "--profile", "fast,strict", "--jobs", "2")
+        result, report = self.prebuild(*everything)
+        self.assertEqual((result.returncode, report["built"], report["failed"]), (0, 8, 0))
+        self.assertEqual(len({outcome["key"] for outcome in report["outcomes"]}), 8)
+        self.assertEqual({(outcome["cpu_level"], outcome["profile"]) for outcome in report["outcomes"]},
+                         {(2, "fast"), (2, "strict"), (3, "fast"), (3, "strict")})
+        self.assertGreater(report["outcomes"][0]["stages_ms"]["cc"], 0)
+        result, report = self.prebuild(*everything)
+        self.assertEqual((result.returncode, report["built"], report["known"]), (0, 0, 8))
+
+    def test_of_what_fails(self):
+        with open(self.source + "/bad.wasm", "wb") as stream:
+            stream.write(b"no module")
+        result, report = self.prebuild()
+        self.assertEqual((result.returncode, report["built"], report["failed"]), (1, 2, 1))
+        self.assertIn("failed: " + self.source + "/bad.wasm", result.stdout)
+        failed = [outcome for outcome in report["outcomes"] if outcome["state"] == "failed"]
+        self.assertTrue(failed[0]["file"].endswith("/bad.wasm") and failed[0]["error"])
+
+    def test_of_wrong_words(self):
+        for wrong in (["--cpu", "x86-64-v9"], ["--cpu", ""], ["--cpu", "x86-64-v2,"], ["--profile", "slow"]):
+            self.assertEqual(run("prebuild", self.source, *wrong).returncode, 2, wrong)
+
+
 if __name__ == "__main__":
     unittest.main()
