@@ -295,7 +295,7 @@ const struct tf_command tf_command_prebuild = {
     .synopsis = "DIR [--cache DIR] [--jobs N] [--cpu LEVEL,…] [--profile NAME,…] [--report FILE]",
     .summary = "compile every function below a folder into the cache",
     .details = "Looks at all *.wasm files below DIR but those whose names begin with a dot. What the cache has\n"
-               "is only hashed, so a run that was interrupted goes on where it was. Progress is told on standard error.\n"
+               "is only hashed: a run that was interrupted goes on where it was. Progress is told on standard error.\n"
                "The exit status is 1 if any function failed, each with its reason, or if ^C ended it.\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
