@@ -17,7 +17,10 @@
 #include "cli/supervisor.h"
 
 #define MAPPINGS_OF_SLOT 4u
+#define MAPPINGS_OF_FUNCTION 4u
 #define MAPPINGS_OF_REST 1500u
+#define DESCRIPTORS_OF_REST 512u
+#define FUNCTIONS_LEAST 512u /* few enough for any process: not all slots are used at once */
 
 static const struct tf_option options[] = {
     {"--root", "DIR", "root", "the synced folder; each folder in it is a site (required)"},
@@ -175,9 +178,7 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* A slot that was used is four mappings of the kernel's, and the rest of a worker some 1,500. More slots than that
- * could not all be used, so they are not offered. */
-static void bound_slots(struct tf_config *config)
+static unsigned long long mappings_of_process(void)
 {
     unsigned long long mappings = 0;
     FILE *const file = fopen("/proc/sys/vm/max_map_count", "re");
@@ -185,7 +186,14 @@ static void bound_slots(struct tf_config *config)
         mappings = 0;
     if (file != NULL)
         fclose(file);
-    uint64_t const slots = mappings > MAPPINGS_OF_REST ? (mappings - MAPPINGS_OF_REST) / MAPPINGS_OF_SLOT : 0;
+    return mappings > MAPPINGS_OF_REST ? mappings : 0;
+}
+
+/* A slot that was used is four mappings of the kernel's, and the rest of a worker some 1,500. More slots than that
+ * could not all be used, so they are not offered. */
+static void bound_slots(struct tf_config *config, unsigned long long mappings)
+{
+    uint64_t const slots = mappings > 0 ? (mappings - MAPPINGS_OF_REST) / MAPPINGS_OF_SLOT : 0;
     if (slots == 0 || config->limits.slots <= slots)
         return;
     fprintf(stderr,
@@ -193,6 +201,32 @@ static void bound_slots(struct tf_config *config)
             "taken as that\n",
             mappings, (unsigned long long)slots, (unsigned long long)config->limits.slots);
     config->limits.slots = slots;
+}
+
+/* A loaded function is at most four mappings (its object three, its image one) and one descriptor. What slots and
+ * connections leave of either bounds how many there are; a worker that ran into the end of one would fail requests. */
+static void bound_functions(struct tf_config *config, unsigned long long mappings)
+{
+    struct tf_limits *const limits = &config->limits;
+    struct rlimit descriptors;
+    uint64_t most = UINT64_MAX;
+    if (mappings > 0) {
+        uint64_t const taken = MAPPINGS_OF_REST + limits->slots * MAPPINGS_OF_SLOT;
+        most = mappings > taken ? (mappings - taken) / MAPPINGS_OF_FUNCTION : 0;
+    }
+    if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur != RLIM_INFINITY) {
+        uint64_t const taken = limits->connections + DESCRIPTORS_OF_REST;
+        uint64_t const left = descriptors.rlim_cur > taken ? descriptors.rlim_cur - taken : 0;
+        most = left < most ? left : most;
+    }
+    most = most > FUNCTIONS_LEAST ? most : FUNCTIONS_LEAST;
+    if (limits->functions_loaded <= most)
+        return;
+    fprintf(stderr,
+            "terrafirma: serve: slots and connections leave room for %llu loaded functions a worker (vm.max_map_count, "
+            "open files): limits.functions_loaded is %llu, and is taken as that\n",
+            (unsigned long long)most, (unsigned long long)limits->functions_loaded);
+    limits->functions_loaded = most;
 }
 
 static int serve(struct tf_config *config, struct tf_error *error)
@@ -218,7 +252,9 @@ static int serve(struct tf_config *config, struct tf_error *error)
     if (config->workers == 0)
         config->workers = tf_cpu_count();
     raise_descriptor_limit();
-    bound_slots(config);
+    unsigned long long const mappings = mappings_of_process();
+    bound_slots(config, mappings);
+    bound_functions(config, mappings);
     return tf_supervisor_run(config, error);
 }
 

@@ -190,6 +190,7 @@ static void create_function(struct tf_worker *worker, struct tf_entry *entry)
     entry->state = TF_ENTRY_READY;
     entry->failures = 0;
     worker->functions.loaded++;
+    tf_module_close_image(entry->module); /* the function has a copy */
 }
 
 static void run_load(struct tf_io_job *io)
@@ -251,7 +252,7 @@ uint64_t tf_functions_oldest_load(const struct tf_functions *functions)
 static void evict_idle(struct tf_worker *worker)
 {
     struct tf_functions *const functions = &worker->functions;
-    while (functions->loaded > worker->config->limits.slots && !h2o_linklist_is_empty(&functions->idle))
+    while (functions->loaded > worker->config->limits.functions_loaded && !h2o_linklist_is_empty(&functions->idle))
         drop(worker, H2O_STRUCT_FROM_MEMBER(struct tf_entry, link, functions->idle.next));
 }
 

@@ -2,8 +2,9 @@
  * Artifact key → loaded function. Loads on the loader thread, keeps what the current routes name or a request in flight
  * uses, and drops the rest: the function on the event loop's thread, the module (dlclose) on the loader's.
  *
- * Functions of current routes that lie idle are dropped too, least recently used first, when more than limits.slots are
- * loaded: a tenant may have any number of functions, a process maps a bounded number of objects.
+ * Functions of current routes that lie idle are dropped too, least recently used first, when more than
+ * limits.functions_loaded are: a tenant may have any number of functions, a process maps a bounded number of objects.
+ * One that is held is never dropped, and one that was dropped is loaded again by who asks next: nobody is refused.
  */
 #ifndef TF_H2O_HANDLER_FUNCTIONS_H
 #define TF_H2O_HANDLER_FUNCTIONS_H

@@ -30,6 +30,8 @@ struct tf_module {
  * its text, which stays mapped until the last is released.
  * Errors: those of tf_cache_get, ABI, CPU, CORRUPT (the descriptor lies), SYSTEM (dlopen's words). Any thread. */
 int tf_module_load(struct tf_cache *cache, const char *key, struct tf_module **ret_module, struct tf_error *error);
+/* Closes image_fd, for who has what it needs of it: a worker has many modules, and few descriptors. One thread. */
+void tf_module_close_image(struct tf_module *module);
 /* Any thread. */
 void tf_module_retain(struct tf_module *module);
 /* Drops one reference and nulls the pointer; the last one unmaps the object. dlclose takes the dynamic linker's lock,

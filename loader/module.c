@@ -79,6 +79,13 @@ int tf_module_load(struct tf_cache *cache, const char *key, struct tf_module **r
     return result;
 }
 
+void tf_module_close_image(struct tf_module *module)
+{
+    if (module->image_fd >= 0)
+        close(module->image_fd);
+    module->image_fd = -1;
+}
+
 void tf_module_retain(struct tf_module *module)
 {
     uint32_t const before = __atomic_fetch_add(&module->references, 1, __ATOMIC_RELAXED);
@@ -99,8 +106,7 @@ void tf_module_release(struct tf_module **module)
         return;
     struct tf_object object = {.handle = released->handle};
     tf_object_close(&object);
-    if (released->image_fd >= 0)
-        close(released->image_fd);
+    tf_module_close_image(released);
     tf_manifest_dispose(&released->manifest);
     free(released);
 }

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -86,6 +85,28 @@ static int check_source(const struct tf_function *function, struct tf_error *err
     return 0;
 }
 
+/* Most images are mostly zeros: stacks, and memory that is there to be used. Pages of zeros are not written, and so take
+ * no memory in the copy, which is a file of holes. `bytes` are whole pages. */
+static int copy_pages(int to, int from, uint64_t bytes)
+{
+    static uint8_t const zeros[TF_HOST_PAGE_BYTES];
+    _Alignas(16) uint8_t pages[16 * TF_HOST_PAGE_BYTES];
+    for (uint64_t at = 0; at < bytes;) {
+        ssize_t const n = pread(from, pages, bytes - at < sizeof(pages) ? bytes - at : sizeof(pages), (off_t)at);
+        if (n < (ssize_t)TF_HOST_PAGE_BYTES)
+            return -1;
+        uint64_t const count = (uint64_t)n / TF_HOST_PAGE_BYTES;
+        for (uint64_t i = 0; i < count; i++) {
+            const uint8_t *const page = pages + i * TF_HOST_PAGE_BYTES;
+            if (memcmp(page, zeros, TF_HOST_PAGE_BYTES) != 0 &&
+                pwrite(to, page, TF_HOST_PAGE_BYTES, (off_t)(at + i * TF_HOST_PAGE_BYTES)) != TF_HOST_PAGE_BYTES)
+                return -1;
+        }
+        at += count * TF_HOST_PAGE_BYTES;
+    }
+    return 0;
+}
+
 /* A copy in memory of what lies at fd (or nothing), sealed so that nobody can change what slots map. */
 static int make_image(struct tf_function *function, int fd, uint64_t bytes, const struct tf_slot *changed,
                       struct tf_error *error)
@@ -99,17 +120,8 @@ static int make_image(struct tf_function *function, int fd, uint64_t bytes, cons
     if (copy < 0 || ftruncate(copy, (off_t)bytes) != 0)
         goto fail;
     uint64_t const from_fd = fd >= 0 ? (function->image_bytes < bytes ? function->image_bytes : bytes) : 0;
-    for (off_t at = 0; (uint64_t)at < from_fd;) {
-        off_t offset_in = at;
-        /* sendfile: copies in the kernel, and works from any file to a memfd whose offset we set. */
-        if (lseek(copy, at, SEEK_SET) < 0)
-            goto fail;
-
-        ssize_t const n = sendfile(copy, fd, &offset_in, from_fd - (uint64_t)at);
-        if (n <= 0)
-            goto fail;
-        at += n;
-    }
+    if (copy_pages(copy, fd, from_fd) != 0)
+        goto fail;
     for (uint32_t i = 0; changed != NULL && i < changed->dirty.count; i++) {
         uint64_t at = (uint64_t)changed->dirty.runs[i].first * TF_HOST_PAGE_BYTES;
         uint64_t end = (uint64_t)changed->dirty.runs[i].end * TF_HOST_PAGE_BYTES;

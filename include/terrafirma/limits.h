@@ -119,6 +119,7 @@
     X(domain_waiters,             512, 0,        100000,  "entries",  "requests of one worker that wait for one") \
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
+    X(functions_loaded,          8192, 1,       1000000,  "entries",  "functions that one worker has loaded; of those beyond, what was idle longest goes") \
     X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "memory of functions in one worker, running or warm") \
     X(site_memory_bytes, 2147483648, 65536, 1099511627776, "bytes", "memory of one site's running requests and unsent answers in one worker") \
     X(image_bytes,         2147483648, 134217728, 1099511627776, "bytes", "start images of the functions that one worker has loaded") \
