@@ -85,8 +85,8 @@ static int check_source(const struct tf_function *function, struct tf_error *err
     return 0;
 }
 
-/* Most images are mostly zeros: stacks, and memory that is there to be used. Pages of zeros are not written, and so take
- * no memory in the copy, which is a file of holes. `bytes` are whole pages. */
+/* Most images are mostly zeros: stacks, and memory that is there to be used. Pages of zeros are not written, and so
+ * take no memory in the copy, which is a file of holes. `bytes` are whole pages. */
 static int copy_pages(int to, int from, uint64_t bytes)
 {
     static uint8_t const zeros[TF_HOST_PAGE_BYTES];
