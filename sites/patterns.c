@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-static const char suffix[] = ".wasm";
-#define SUFFIX_LENGTH (sizeof(suffix) - 1)
+#define SUFFIX_LENGTH (sizeof(".wasm") - 1)
 
 enum kind { KIND_PLAIN, KIND_ONE, KIND_REST };
 
