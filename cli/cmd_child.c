@@ -250,6 +250,7 @@ static int work(const struct child *child, struct tf_error *error)
     worker.default_host = child->config.tls.default_host;
     worker.redirects = child->config.tls.redirect == 0;
     worker.https_port = (uint16_t)child->config.tls.https_port;
+    worker.hsts_s = child->config.tls.hsts_s;
     memcpy(worker.services, child->services, sizeof(worker.services));
     struct tf_secrets *secrets = NULL;
     int result = child->secrets_fd >= 0 ? tf_secrets_receive(child->secrets_fd, &secrets, error) : TF_OK;

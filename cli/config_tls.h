@@ -16,6 +16,7 @@ struct tf_config_tls {
     uint64_t challenge, when; /* enum tf_acme_challenge, tf_acme_when */
     uint64_t redirect;        /* 1: no */
     uint64_t https_port;      /* 0: the first of listen_tls */
+    uint64_t hsts_s;
     uint64_t look_s, jobs, renew_percent, domain_orders, hour_orders, retry_first_s, retry_most_s, order_s;
 };
 
@@ -31,6 +32,7 @@ struct tf_config_tls {
     C("tls", redirect, "yes", "yes", "no", NULL, "send clients of plain HTTP to HTTPS, where a host has a certificate"), \
     X(tls, default_host, TF_KEY_TEXT, 0, 0, 0, "", "none", "host whose certificate a client gets that names none"), \
     X(tls, https_port, TF_KEY_NUMBER, 0, 1, 65535, "port", "the first of `listen_tls`", "where redirects lead"), \
+    X(tls, hsts_s, TF_KEY_NUMBER, 31536000, 0, 3153600000, "s", NULL, "how long browsers are to use https alone for a host that they reached by it; 0: not told"), \
     X(tls, look_s, TF_KEY_NUMBER, 10, 1, 86400, "s", NULL, "between two looks at the operator's folder"), \
     X(tls, jobs, TF_KEY_NUMBER, 2, 1, 16, "orders", NULL, "certificates asked for at the same time"), \
     X(tls, renew_percent, TF_KEY_NUMBER, 33, 1, 90, "percent", NULL, "of a certificate's time that is left when it is renewed"), \

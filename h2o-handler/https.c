@@ -55,16 +55,31 @@ static bool redirect(struct tf_worker *worker, h2o_req_t *req)
     return true;
 }
 
+/* RFC 6797. Clients heed the first of several, so that a function's own changes nothing. */
+static void add_strict_transport(struct tf_worker *worker, h2o_req_t *req)
+{
+    enum { VALUE_BYTES = 40 };
+    if (worker->config->hsts_s == 0)
+        return;
+    char *const value = h2o_mem_alloc_pool(&req->pool, VALUE_BYTES);
+    int const length =
+        snprintf(value, VALUE_BYTES, "max-age=%llu", (unsigned long long)worker->config->hsts_s);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("strict-transport-security"), 1, NULL, value,
+                          (size_t)length);
+}
+
 bool tf_https_answer(struct tf_worker *worker, h2o_req_t *req)
 {
     const struct tf_connection *const connection = tf_connection_of(req);
     if (!connection->is_tls)
         return answer_challenge(worker, req) || (worker->config->redirects && redirect(worker, req));
     size_t const length = strlen(connection->tls_host);
-    if (req->authority.len == length && memcmp(req->authority.base, connection->tls_host, length) == 0)
-        return false;
-    if (tf_place_is_same(worker, connection->tls_host, req, tf_clock_ns()))
-        return false;
-    tf_respond_text(req, 421, "This connection is another site's.");
-    return true;
+    bool const is_its_own =
+        (req->authority.len == length && memcmp(req->authority.base, connection->tls_host, length) == 0) ||
+        tf_place_is_same(worker, connection->tls_host, req, tf_clock_ns());
+    if (is_its_own)
+        add_strict_transport(worker, req);
+    else
+        tf_respond_text(req, 421, "This connection is another site's.");
+    return !is_its_own;
 }

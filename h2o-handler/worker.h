@@ -56,6 +56,7 @@ struct tf_worker_config {
     const char *default_host;   /* whose certificate clients without a name get; NULL: none */
     bool redirects;             /* from HTTP, where a host has a certificate */
     uint16_t https_port;        /* to there */
+    uint64_t hsts_s;            /* Strict-Transport-Security's max-age (RFC 6797); 0: no such header */
     int kv_page_fd;             /* struct tf_kv_page, to read; 0: there is none */
 };
 

@@ -33,6 +33,10 @@ class Serving(unittest.TestCase):
     def test_page_over_tls(self):
         response = self.server.ask_secure("/page.txt", "a.test")
         self.assertEqual((response.status, response.body), (200, b"page of a.test"))
+        self.assertEqual(response.header("strict-transport-security"), "max-age=31536000")
+        self.assertEqual(self.server.ask_secure("/no-such-page", "a.test").header("strict-transport-security"),
+                         "max-age=31536000")
+        self.assertIsNone(self.server.ask("/page.txt", host="a.test").header("strict-transport-security"))
 
     def test_many_requests_on_one_connection(self):
         with self.server.secure("a.test") as connection:
@@ -235,7 +239,7 @@ class Reloading(unittest.TestCase):
 
 class Configured(unittest.TestCase):
     def test_default_host_and_no_redirect(self):
-        server = tls.Server(tls={"default_host": "a.test", "redirect": "no"})
+        server = tls.Server(tls={"default_host": "a.test", "redirect": "no", "hsts_s": "0"})
         self.addCleanup(server.close)
         path = tls.make_certificate(server.certificates, "a", ["a.test"])[0]
         server.put("page.txt", b"a page", site="a.test")
@@ -244,7 +248,9 @@ class Configured(unittest.TestCase):
         server.until(lambda: server.serves("a.test"), "a.test has a certificate")
         with server.secure(None) as connection:
             self.assertEqual(connection.certificate, tls.fingerprint(path))
-            self.assertEqual(connection.ask("/page.txt", host="a.test").body, b"a page")
+            answer = connection.ask("/page.txt", host="a.test")
+            self.assertEqual(answer.body, b"a page")
+            self.assertIsNone(answer.header("strict-transport-security"))
             self.assertEqual(connection.ask("/page.txt", host="b.test").status, 421)
         self.assertEqual(server.alert("b.test"), "TLSV1_UNRECOGNIZED_NAME")
         self.assertEqual(server.ask("/page.txt", host="a.test").body, b"a page")

@@ -100,7 +100,7 @@ struct record_vector {
 
 static void judge(const struct record_vector *vector)
 {
-    struct tf_domain_record records[4];
+    struct tf_domain_record records[4] = {0};
     struct tf_domain_root root = {.site = ""};
     size_t count = 0;
     for (; count < 4 && vector->records[count] != NULL; count++)
