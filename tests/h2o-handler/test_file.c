@@ -41,6 +41,7 @@ static enum tf_file_kind kind_of(const char *site, const char *path)
     CHECK((file.kind == TF_FILE_REGULAR) == (file.fd != -1));
     if (file.fd != -1)
         close(file.fd);
+    free(file.link_path);
     return file.kind;
 }
 
