@@ -145,8 +145,12 @@ static int give_folder(const char *path, const struct passwd *user, struct tf_er
 static int make_cache(struct tf_config *config, const struct passwd *user, struct tf_error *error)
 {
     bool const is_new = access(config->cache, F_OK) != 0;
+    bool const is_given = is_new && user != NULL && geteuid() == 0;
     struct tf_cache *cache = NULL;
     int result = tf_file_make_folders(config->cache, error);
+    /* Before it is opened, too: the keys' folders go to whom the cache belongs to. */
+    if (result == TF_OK && is_given)
+        result = give_folder(config->cache, user, error);
     if (result == TF_OK)
         result = tf_open_cache(config, TF_CACHE_WRITE, &cache, error);
     tf_cache_close(&cache);
@@ -156,7 +160,7 @@ static int make_cache(struct tf_config *config, const struct passwd *user, struc
         config->trust_folder = trust;
     }
     /* A folder that was there keeps its owner: it may hold more than ours. */
-    if (result == TF_OK && is_new && user != NULL && geteuid() == 0)
+    if (result == TF_OK && is_given)
         result = give_folder(config->cache, user, error);
     if (result != TF_OK)
         return result;
