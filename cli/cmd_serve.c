@@ -81,6 +81,7 @@ static void say_what_users_lack(const struct tf_config *config)
                     {"log service", tf_config_logs_user(config)},
                     {"outbound service", tf_config_outbound_user(config)},
                     {"key-value service", tf_config_kv_user(config)},
+                    {"domain service", tf_config_domains_user(config)},
                     {"certificate service", tf_config_certificates_user(config)}};
     char roots[128] = "";
     if (geteuid() != 0) {
@@ -88,7 +89,8 @@ static void say_what_users_lack(const struct tf_config *config)
                         "parts them is Landlock and seccomp\n");
         return;
     }
-    for (size_t i = 0; i < sizeof(children) / sizeof(children[0]); i++) {
+    size_t const count = sizeof(children) / sizeof(children[0]) - (tf_config_has_tls(config) ? 0 : 1);
+    for (size_t i = 0; i < count; i++) {
         size_t const used = strlen(roots);
         if (children[i].user == NULL)
             snprintf(roots + used, sizeof(roots) - used, "%s%s", used > 0 ? ", " : "", children[i].who);
@@ -109,6 +111,7 @@ static int check_users(const struct tf_config *config, struct passwd **ret_user,
                  {"users.logs", config->users.logs},
                  {"users.outbound", config->users.outbound},
                  {"users.kv", config->users.kv},
+                 {"users.domains", config->users.domains},
                  {"users.certificates", config->users.certificates}};
     for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
         int const result = users[i].name != NULL ? check_user(users[i].key, users[i].name, error) : TF_OK;

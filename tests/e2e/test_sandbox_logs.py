@@ -459,7 +459,7 @@ def everybody_may_reach(path):
 
 @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
 class Users(unittest.TestCase):
-    NAMES = ("nobody", "daemon", "bin", "games", "man")
+    NAMES = ("nobody", "daemon", "bin", "games", "man", "lp")
 
     def test_each_its_own(self):
         for name in self.NAMES:
@@ -469,7 +469,7 @@ class Users(unittest.TestCase):
         folder = tempfile.mkdtemp(prefix="tf-e2e-users-")
         os.chmod(folder, 0o755)
         server = e2e.Server(config="users:\n  worker: nobody\n  builder: daemon\n  logs: bin\n"
-                                   "  outbound: games\n  kv: man\n")
+                                   "  outbound: games\n  kv: man\n  domains: lp\n")
         try:
             os.chmod(server.folder, 0o755)
             server.put("ok.wasm", guests.answer("fine"))
@@ -479,7 +479,7 @@ class Users(unittest.TestCase):
             server.wait_for("/panic.wasm", 502)
             line_of(server, "/panic.wasm", 502)
             for word, names in (("_worker", ["nobody"]), ("_builder", ["daemon"]), ("_logs", ["bin"]),
-                                ("_service", ["games", "man"])):
+                                ("_service", ["games", "man", "lp"])):
                 pids = children_named(server, word)
                 users = sorted(os.stat("/proc/%d" % pid).st_uid for pid in pids)
                 self.assertEqual(users, sorted(pwd.getpwnam(name).pw_uid for name in names), word)
