@@ -306,7 +306,9 @@ static int place_artifact(struct reading *reading, size_t number)
         result = read_staged(reading, name, TF_SIGNATURE_BYTES, &signature);
     if (result == 0)
         result = tf_manifest_parse((const char *)json.bytes, json.length, &manifest, reading->error);
-    if (result == 0 && signature.length == TF_SIGNATURE_BYTES) {
+    if (result == 0 && signature.length != TF_SIGNATURE_BYTES)
+        result = tf_error_set(reading->error, TF_ERR_CORRUPT, "what was unpacked is not there any more");
+    if (result == 0) {
         struct tf_parts parts = {.manifest = &manifest, .json = &json, .object.fd = -1, .image.fd = -1};
         memcpy(&parts.signature, signature.bytes, TF_SIGNATURE_BYTES);
         parts.object.fd = openat(reading->stage.fd, manifest.object_sha256, O_RDONLY | O_CLOEXEC);

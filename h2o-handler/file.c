@@ -18,9 +18,10 @@
 /* A rename elsewhere in the tree can make one look-up fail with EAGAIN; several in a row only on purpose. */
 #define OPEN_ATTEMPTS 4
 
-static int open_beneath(int folder_fd, const char *path, uint64_t flags, uint64_t resolve)
+int tf_file_open_beneath(int folder_fd, const char *path, uint64_t flags, uint64_t resolve)
 {
-    struct open_how how = {.flags = flags | O_CLOEXEC,
+    /* O_NONBLOCK: opening a pipe must not wait for its other end. openat2 wants nothing of it where O_PATH is. */
+    struct open_how how = {.flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY),
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve};
     int fd = -1;
     for (int i = 0; i < OPEN_ATTEMPTS; i++) {
@@ -80,12 +81,10 @@ static void set_failure(struct tf_file *file, int failure)
 
 static int open_path(int site_fd, const char *path, bool follows, char **ret_link_path)
 {
-    /* O_NONBLOCK: opening a FIFO must not wait for its other end. */
-    uint64_t const flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
-    int fd = open_beneath(site_fd, path, flags, RESOLVE_NO_SYMLINKS);
+    int fd = tf_file_open_beneath(site_fd, path, O_RDONLY, RESOLVE_NO_SYMLINKS);
     if (fd != -1 || errno != ELOOP || !follows)
         return fd;
-    fd = open_beneath(site_fd, path, flags, 0);
+    fd = tf_file_open_beneath(site_fd, path, O_RDONLY, 0);
     *ret_link_path = fd != -1 ? servable_path(site_fd, fd) : NULL;
     if (fd != -1 && *ret_link_path == NULL) {
         close(fd);
@@ -99,7 +98,7 @@ static int open_site(int root_fd, const char *site)
 {
     char folder[TF_SITE_NAME_BYTES];
     tf_class_folder_of(site, folder);
-    return open_beneath(root_fd, folder, O_PATH | O_DIRECTORY, 0);
+    return tf_file_open_beneath(root_fd, folder, O_PATH | O_DIRECTORY, 0);
 }
 
 static void open_file(int root_fd, const char *site, const char *path, bool follows, struct tf_file *ret_file)
@@ -151,7 +150,8 @@ int tf_file_open_folder(int root_fd, const char *site, const char *path)
     int const site_fd = open_site(root_fd, site);
     if (site_fd == -1)
         return -1;
-    int const fd = open_beneath(site_fd, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    int const fd = tf_file_open_beneath(site_fd, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY,
+                                        RESOLVE_NO_SYMLINKS);
     close(site_fd);
     return fd;
 }

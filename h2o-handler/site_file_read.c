@@ -9,7 +9,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -17,20 +16,9 @@
 #include "h2o-handler/file.h"
 #include "sites/class.h"
 
-#define OPEN_ATTEMPTS 4
-
 static int open_plain(int folder_fd, const char *path, uint64_t flags)
 {
-    /* O_NONBLOCK: opening a pipe must not wait for its other end. openat2 wants nothing of it where O_PATH is. */
-    struct open_how how = {.flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY),
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-    int fd = -1;
-    for (int i = 0; i < OPEN_ATTEMPTS; i++) {
-        fd = (int)syscall(SYS_openat2, folder_fd, path, &how, sizeof(how));
-        if (fd != -1 || (errno != EAGAIN && errno != EINTR))
-            break;
-    }
-    return fd;
+    return tf_file_open_beneath(folder_fd, path, flags, RESOLVE_NO_SYMLINKS);
 }
 
 static bool ends_with(const char *name, size_t length, const char *end)
