@@ -31,8 +31,8 @@ struct tf_file {
 void tf_file_open(int root_fd, const char *site, const char *path, struct tf_file *ret_file);
 /* As above, and a link is MISSING. */
 void tf_file_open_plain(int root_fd, const char *site, const char *path, struct tf_file *ret_file);
-/* openat2(2) with O_CLOEXEC, RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS added to what is given; waits for no other end of
- * a pipe. The caller owns the descriptor; -1 with errno. */
+/* openat2(2) with O_CLOEXEC, RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS added to what is given; waits for no other end
+ * of a pipe. The caller owns the descriptor; -1 with errno. */
 int tf_file_open_beneath(int folder_fd, const char *path, uint64_t flags, uint64_t resolve);
 /* A folder of a site ("": the site itself), through no link; -1: there is none. */
 int tf_file_open_folder(int root_fd, const char *site, const char *path);
