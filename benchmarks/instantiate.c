@@ -4,7 +4,9 @@
  * Beside each figure stands the usual way in the same run, interleaved: a private (copy-on-write) mapping of the image,
  * the same pages written from C, and madvise(MADV_DONTNEED). That reference enters no guest at all, which favours it.
  *
- *     instantiate [--rounds N] GUESTS_FOLDER
+ *     instantiate [--rounds N] [--json FILE] GUESTS_FOLDER
+ *
+ * The file gets rows as benchmarks/results.py has them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -73,19 +75,37 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *values, unsigned count)
+/* Of a round's samples. */
+struct figure {
+    double median, least, most;
+    unsigned count;
+};
+
+static struct figure figure_of(double *values, unsigned count)
 {
     qsort(values, count, sizeof(values[0]), compare);
-    return values[count / 2];
+    return (struct figure){values[count / 2], values[0], values[count - 1], count};
 }
 
 static struct tf_runtime *runtime;
+static FILE *json; /* NULL: not wanted */
+
+static void keep(const char *guest, const char *what, struct figure figure)
+{
+    static bool is_first = true;
+    if (json != NULL)
+        fprintf(json,
+                "%s\n {\"what\": \"%s, %s\", \"unit\": \"us/request\", \"median\": %.4f, \"min\": %.4f, "
+                "\"max\": %.4f, \"n\": %u}",
+                is_first ? "" : ",", guest, what, figure.median, figure.least, figure.most, figure.count);
+    is_first = false;
+}
 
 struct row {
     const char *guest;
     size_t memory_bytes;
     unsigned pages;
-    double ours, usual, busy; /* medians, µs; busy: while a second process does the same */
+    struct figure ours, usual, busy; /* µs; busy: while a second process does the same */
 };
 
 static struct tf_function *load(const char *folder, const char *guest)
@@ -123,8 +143,8 @@ static void measure(struct row *row, struct tf_function *function, unsigned roun
         usual[i] = sample_usual(memory, row->memory_bytes, row->pages);
     }
     munmap(memory, row->memory_bytes);
-    row->ours = median(ours, rounds);
-    row->usual = median(usual, rounds);
+    row->ours = figure_of(ours, rounds);
+    row->usual = figure_of(usual, rounds);
 }
 
 static void pin(int cpu)
@@ -168,7 +188,7 @@ static void measure_busy(struct row *row, const char *folder, struct tf_function
         busy[i] = sample_ours(function);
     kill(other, SIGKILL);
     waitpid(other, NULL, 0);
-    row->busy = median(busy, rounds);
+    row->busy = figure_of(busy, rounds);
 }
 
 /* One turn of each of 10,000 slots after the other, against only touching as many cold lines. */
@@ -207,8 +227,11 @@ static void round_robin(const char *folder, unsigned rounds)
             floor_us[round - 1] = (double)(tf_clock_ns() - between) / SLOTS / 1000;
         }
     }
+    struct figure const mine = figure_of(ours, rounds), least = figure_of(floor_us, rounds);
     printf("\nround-robin over %u slots, 4 pages: %.2f µs a request; touching as many cold lines: %.2f µs\n", SLOTS,
-           median(ours, rounds), median(floor_us, rounds));
+           mine.median, least.median);
+    keep("round-robin over 10,000 slots", "ours", mine);
+    keep("round-robin over 10,000 slots", "touching as many cold lines", least);
     munmap(cold, bytes);
     free(guests);
     tf_function_destroy(&function);
@@ -217,15 +240,20 @@ static void round_robin(const char *folder, unsigned rounds)
 int main(int argc, char **argv)
 {
     unsigned rounds = 15;
-    if (argc == 4 && strcmp(argv[1], "--rounds") == 0) {
-        rounds = (unsigned)strtoul(argv[2], NULL, 10);
+    while (argc >= 4 && argv[1][0] == '-') {
+        if (strcmp(argv[1], "--rounds") == 0)
+            rounds = (unsigned)strtoul(argv[2], NULL, 10);
+        else if (strcmp(argv[1], "--json") != 0 || (json = fopen(argv[2], "we")) == NULL)
+            break;
         argv += 2;
         argc -= 2;
     }
     if (argc != 2 || rounds < 1 || rounds > 64) {
-        fprintf(stderr, "usage: instantiate [--rounds 1..64] GUESTS_FOLDER\n");
+        fprintf(stderr, "usage: instantiate [--rounds 1..64] [--json FILE] GUESTS_FOLDER\n");
         return 2;
     }
+    if (json != NULL)
+        fprintf(json, "{\"name\": \"instantiate\", \"rows\": [");
     struct tf_runtime_config config = {.limits = TF_LIMITS_DEFAULT};
     config.limits.memory_pages = 8192;
     config.limits.slots = SLOTS;
@@ -236,10 +264,14 @@ int main(int argc, char **argv)
     if (tf_artifact_open(&error) != 0 || tf_runtime_create(&config, &runtime, &error) != 0)
         fail("start", error.text);
     struct row rows[] = {
-        {"dirty-0", 20 << 16, 0, 0, 0, 0},   {"dirty-1", 20 << 16, 1, 0, 0, 0},
-        {"dirty-4", 20 << 16, 4, 0, 0, 0},   {"dirty-16", 20 << 16, 16, 0, 0, 0},
-        {"dirty-64", 20 << 16, 64, 0, 0, 0}, {"dirty-256", 20 << 16, 256, 0, 0, 0},
-        {"large-16", 256 << 20, 16, 0, 0, 0}, {"grow", 22 << 16, 2, 0, 0, 0},
+        {.guest = "dirty-0", .memory_bytes = 20 << 16, .pages = 0},
+        {.guest = "dirty-1", .memory_bytes = 20 << 16, .pages = 1},
+        {.guest = "dirty-4", .memory_bytes = 20 << 16, .pages = 4},
+        {.guest = "dirty-16", .memory_bytes = 20 << 16, .pages = 16},
+        {.guest = "dirty-64", .memory_bytes = 20 << 16, .pages = 64},
+        {.guest = "dirty-256", .memory_bytes = 20 << 16, .pages = 256},
+        {.guest = "large-16", .memory_bytes = 256 << 20, .pages = 16},
+        {.guest = "grow", .memory_bytes = 22 << 16, .pages = 2},
     };
     printf("writes found by %s; medians of %u samples, µs a request\n\n", tf_runtime_write_tracking(runtime), rounds);
     printf("| guest | memory KiB | pages written | ours | copy-on-write + MADV_DONTNEED | ratio "
@@ -251,11 +283,17 @@ int main(int argc, char **argv)
         measure_busy(&rows[i], argv[1], function, rounds, &config);
         tf_function_destroy(&function);
         printf("| %s | %zu | %u | %.3f | %.2f | %.1f | %.3f |\n", rows[i].guest, rows[i].memory_bytes >> 10,
-               rows[i].pages, rows[i].ours, rows[i].usual, rows[i].usual / rows[i].ours, rows[i].busy);
+               rows[i].pages, rows[i].ours.median, rows[i].usual.median, rows[i].usual.median / rows[i].ours.median,
+               rows[i].busy.median);
         fflush(stdout);
+        keep(rows[i].guest, "ours", rows[i].ours);
+        keep(rows[i].guest, "copy-on-write + MADV_DONTNEED", rows[i].usual);
+        keep(rows[i].guest, "ours, second worker busy", rows[i].busy);
     }
     round_robin(argv[1], rounds < 5 ? rounds : 5);
     tf_runtime_destroy(&runtime);
     tf_artifact_close();
+    if (json != NULL && (fprintf(json, "\n], \"checks\": []}\n") < 0 || fclose(json) != 0))
+        fail("json", strerror(errno));
     return 0;
 }
