@@ -27,6 +27,9 @@ void tf_response_header(h2o_req_t *req, const h2o_token_t *token, h2o_iovec_t va
 /* Sends status, the headers added so far, and a body whose memory lasts as long as the request's. A status or method
  * that has no body gets none. */
 void tf_response_send(h2o_req_t *req, int status, h2o_iovec_t body);
+/* Sends status, length and headers as they are in req->res, with all of the body: in one buffer, where that is better
+ * than two. False: it is not, and nothing was sent. The body's memory may go once this has returned. */
+bool tf_response_send_in_one(h2o_req_t *req, h2o_iovec_t body);
 /* Takes away the first Access-Control-Allow-Origin of the response; with `from` above 0 only if another one follows
  * among the headers, of which more than `from` must be there. */
 void tf_response_drop_origin(h2o_req_t *req, size_t from);

@@ -183,6 +183,10 @@ static void start_body(struct stream *stream, int status, uint64_t length)
     req->res.reason = tf_status_reason(status);
     req->res.content_length = length;
     stream->is_started = true;
+    const struct tf_static_job *const job = stream->job;
+    if (job->remaining == 0 && job->chunk_length == length &&
+        tf_response_send_in_one(req, h2o_iovec_init(job->chunk, job->chunk_length)))
+        return;
     h2o_start_response(req, &stream->super);
     send_chunk(stream);
 }

@@ -8,6 +8,7 @@ import threading
 import unittest
 
 import e2e
+import guests
 import tls
 
 
@@ -23,6 +24,7 @@ class Serving(unittest.TestCase):
         os.chmod(key, 0o644)
         for host in ("a.test", "b.test", "x.wild.test", "plain.test", "both.test", "_default"):
             cls.server.put("page.txt", ("page of " + host).encode(), site=host)
+        cls.server.put("hello.wasm", guests.answer("hello"), site="a.test")
         cls.server.start()
         cls.server.until(lambda: cls.server.serves("a.test"), "a.test has a certificate")
 
@@ -150,6 +152,19 @@ class Serving(unittest.TestCase):
             with self.server.secure("a.test") as connection:
                 connection.send("GET /large.bin HTTP/1.1\r\nHost: a.test\r\n\r\n")
         self.assertEqual(self.server.ask_secure("/page.txt").status, 200)
+
+    def test_small_answer_is_one_record(self):
+        self.server.until(lambda: self.server.ask_secure("/hello.wasm").status == 200, "the function is live")
+        with tls.RecordCounter(self.server.tls_port, "a.test") as connection:
+            for path, status in (("/page.txt", 200), ("/no-such-page", 404), ("/hello.wasm", 200)):
+                for _ in range(3):
+                    before = connection.records
+                    response = connection.ask(path, host="a.test")
+                    self.assertEqual(response.status, status)
+                    self.assertGreater(len(response.body), 0)
+                    self.assertEqual(connection.records - before, 1, path)
+            self.assertEqual(connection.ask("/hello.wasm", host="a.test", method="HEAD").body, b"")
+            self.assertEqual(connection.ask("/page.txt", host="a.test").body, b"page of a.test")
 
     def test_failed_handshakes_do_nothing_to_others(self):
         with self.server.secure("a.test") as connection:

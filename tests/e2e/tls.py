@@ -60,6 +60,57 @@ def client_context(alpn=None, version=None):
     return context
 
 
+class RecordCounter(e2e.Connection):
+    """A connection of TLS 1.2, which counts the records that bring content: those say so in their first byte."""
+
+    CONTENT = 23
+
+    def __init__(self, port, name):
+        super().__init__(port)
+        self.records, self._raw = 0, b""
+        self._incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._outgoing = outgoing
+        self._tls = client_context(version=ssl.TLSVersion.TLSv1_2).wrap_bio(self._incoming, outgoing,
+                                                                            server_hostname=name)
+        self._until_done(self._tls.do_handshake)
+
+    def _until_done(self, function, *arguments):
+        """What the function returns, once as much has come as it needs; None: the connection ended."""
+        while True:
+            try:
+                result = function(*arguments)
+                break
+            except ssl.SSLWantReadError:
+                self._flush()
+                data = self.socket.recv(65536)
+                if not data:
+                    return None
+                self._count(data)
+                self._incoming.write(data)
+        self._flush()
+        return result
+
+    def _flush(self):
+        self.socket.sendall(self._outgoing.read())
+
+    def _count(self, data):
+        self._raw += data
+        while len(self._raw) >= 5:
+            length = 5 + int.from_bytes(self._raw[3:5], "big")
+            if len(self._raw) < length:
+                return
+            self.records += self._raw[0] == self.CONTENT
+            self._raw = self._raw[length:]
+
+    def send(self, data):
+        self._until_done(self._tls.write, data.encode("latin-1") if isinstance(data, str) else data)
+
+    def _more(self):
+        data = self._until_done(self._tls.read, 65536)
+        self.pending += data or b""
+        return bool(data)
+
+
 class Server(e2e.Server):
     """A server with `listen_tls`; certificates lie in `self.certificates`."""
 
