@@ -47,15 +47,30 @@ static int drop_capabilities(struct tf_error *error)
     return 0;
 }
 
-int tf_confine_user(const char *user, struct tf_error *error)
+static const struct passwd *find_user(const char *user, struct tf_error *error)
 {
     errno = 0;
-    struct passwd const *const entry = getpwnam(user);
+    const struct passwd *const entry = getpwnam(user);
     if (entry == NULL)
-        return tf_error_set(error, TF_ERR_USAGE, "no such user: %s", user);
+        tf_error_set(error, TF_ERR_USAGE, "no such user: %s", user);
+    return entry;
+}
+
+int tf_confine_user(const char *user, const char *other, struct tf_error *error)
+{
+    gid_t groups[2];
+    size_t count = 1;
+    const struct passwd *entry = other != NULL ? find_user(other, error) : NULL;
+    if (other != NULL && entry == NULL)
+        return TF_ERR_USAGE;
+    if (entry != NULL)
+        groups[count++] = entry->pw_gid;
+    entry = find_user(user, error);
+    if (entry == NULL)
+        return TF_ERR_USAGE;
     uid_t const uid = entry->pw_uid;
-    gid_t const gid = entry->pw_gid;
-    if (setgroups(1, &gid) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+    gid_t const gid = groups[0] = entry->pw_gid;
+    if (setgroups(count, groups) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
         return tf_error_system(error, "becoming user %s", user);
     if (uid != 0 && setuid(0) == 0)
         return tf_error_set(error, TF_ERR_SYSTEM, "became user %s, but could become root again", user);

@@ -1,6 +1,7 @@
 /* terrafirma _worker, _builder, _logs and _service: what the supervisor's children do with what they were given. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,9 @@ struct child {
     int call_wake_fds[TF_WORKERS_MAX], link_fds[TF_WORKERS_MAX], service_wake_fd;
     uint32_t call_wake_count, link_count;
     struct tf_worker_service services[TF_SERVICE_COUNT];
-    const char *user; /* whom it becomes; NULL: nobody else */
+    const char *user;          /* whom it becomes; NULL: nobody else */
+    const char *routes_reader; /* whose group reads route tables; NULL: no group has to */
+    gid_t routes_group;        /* that group */
 };
 
 /* ---- what the supervisor said ---- */
@@ -169,21 +172,34 @@ static void leave_signals_to_supervisor(void)
     sigaction(SIGPIPE, &action, NULL);
 }
 
+/* While it can still look users up: Landlock closes /etc. */
+static int find_routes_group(struct child *child, struct tf_error *error)
+{
+    child->routes_reader = tf_places_routes_reader(&child->config);
+    const struct passwd *const entry = child->routes_reader != NULL ? getpwnam(child->routes_reader) : NULL;
+    if (child->routes_reader != NULL && entry == NULL)
+        return tf_error_set(error, TF_ERR_USAGE, "there is no user '%.60s'", child->routes_reader);
+    child->routes_group = entry != NULL ? entry->pw_gid : (gid_t)-1;
+    return TF_OK;
+}
+
 /* Rights that the child does without. */
-static int give_up_rights(const struct child *child, struct tf_error *error)
+static int give_up_rights(const struct child *child, bool has_routes, struct tf_error *error)
 {
     if (child->user != NULL && geteuid() == 0) {
-        int const result = tf_confine_user(child->user, error);
+        int const result = tf_confine_user(child->user, has_routes ? child->routes_reader : NULL, error);
         if (result != TF_OK)
             return result;
     }
     return tf_confine_no_new_privileges(error);
 }
 
-static int become_child(const struct child *child, struct tf_error *error)
+static int become_child(struct child *child, bool has_routes, struct tf_error *error)
 {
     leave_signals_to_supervisor();
-    int const result = give_up_rights(child, error);
+    int result = find_routes_group(child, error);
+    if (result == TF_OK)
+        result = give_up_rights(child, has_routes, error);
     if (result != TF_OK)
         return result;
     /* After the change of user, which clears it. A child must not outlive the supervisor: its successor would find
@@ -196,7 +212,7 @@ static int become_child(const struct child *child, struct tf_error *error)
 }
 
 static int run_child(const struct tf_command *command, int argc, char **argv,
-                     const char *(*user_of)(const struct tf_config *config, long index),
+                     const char *(*user_of)(const struct tf_config *config, long index), bool has_routes,
                      int (*run)(const struct child *child, struct tf_error *error))
 {
     struct child *child = calloc(1, sizeof(*child));
@@ -210,7 +226,7 @@ static int run_child(const struct tf_command *command, int argc, char **argv,
         child->user = user_of(&child->config, child->index);
         int result = child->config.root == NULL || child->config.cache == NULL || child->stop_fd < 0
                          ? tf_error_set(&error, TF_ERR_USAGE, "this command is for terrafirma serve")
-                         : become_child(child, &error);
+                         : become_child(child, has_routes, &error);
         if (result == TF_OK)
             result = run(child, &error);
         status = result == TF_OK ? TF_EXIT_OK : tf_fail(command->name + 1, &error);
@@ -279,6 +295,8 @@ static int build(const struct child *child, struct tf_error *error)
                                               .poll = (enum tf_poll_mode)child->config.poll,
                                               .poll_ms = (uint32_t)child->config.poll_ms,
                                               .writes_reports = child->config.writes_reports != 0,
+                                              .shares_routes = child->routes_reader != NULL,
+                                              .routes_group = child->routes_group,
                                               .state_fd = child->state_fd,
                                               .acks_fd = child->acks_fd,
                                               .wake_fds = child->wake_fds,
@@ -376,12 +394,12 @@ static const char *service_user(const struct tf_config *config, long index)
 
 static int run_worker(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, worker_user, work);
+    return run_child(command, argc, argv, worker_user, false, work);
 }
 
 static int run_builder(const struct tf_command *command, int argc, char **argv)
 {
-    int const status = run_child(command, argc, argv, builder_user, build);
+    int const status = run_child(command, argc, argv, builder_user, true, build);
     /* A build that a stop did not wait for may still use what exit() would take down below it. */
     fflush(NULL);
     _exit(status);
@@ -389,17 +407,17 @@ static int run_builder(const struct tf_command *command, int argc, char **argv)
 
 static int run_service(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, service_user, serve_others);
+    return run_child(command, argc, argv, service_user, false, serve_others);
 }
 
 static int run_logs(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, logs_user, keep_logs);
+    return run_child(command, argc, argv, logs_user, false, keep_logs);
 }
 
 static int run_certificates(const struct tf_command *command, int argc, char **argv)
 {
-    return run_child(command, argc, argv, certificates_user, keep_certificates);
+    return run_child(command, argc, argv, certificates_user, true, keep_certificates);
 }
 
 const struct tf_command tf_command_certificates_child = {

@@ -119,6 +119,12 @@ static int check_users(const struct tf_config *config, struct passwd **ret_user,
             return result;
     }
     say_what_users_lack(config);
+    /* Users of their own share the cache's folders: a service manager's narrow umask must not close them. What holds
+     * secrets says its mode itself. */
+    for (size_t i = 0; geteuid() == 0 && i < sizeof(users) / sizeof(users[0]); i++) {
+        if (users[i].name != NULL)
+            umask(0022);
+    }
     const char *const builder = tf_config_builder_user(config);
     *ret_user = builder != NULL ? getpwnam(builder) : NULL;
     return TF_OK;

@@ -109,6 +109,20 @@ int tf_places_routes(const struct tf_config *config, char **ret_path, struct tf_
     return *ret_path != NULL ? TF_OK : tf_error_system(error, "no memory");
 }
 
+static bool is_other(const char *user, const char *builder)
+{
+    return user == NULL || builder == NULL ? user != builder : strcmp(user, builder) != 0;
+}
+
+const char *tf_places_routes_reader(const struct tf_config *config)
+{
+    const char *const builder = tf_config_builder_user(config), *const worker = tf_config_worker_user(config);
+    const char *const certificates = tf_config_has_tls(config) ? tf_config_certificates_user(config) : builder;
+    if (geteuid() != 0 || (!is_other(worker, builder) && !is_other(certificates, builder)))
+        return NULL;
+    return worker != NULL ? worker : certificates; /* what stays root reads them anyhow */
+}
+
 /* Makes and opens a folder. No link is followed: as root, below a cache that is another user's. A folder that was there
  * keeps its owner: what lies in it may be somebody else's doing. */
 static int make(int parent_fd, const char *name, const struct passwd *owner, int *ret_fd, struct tf_error *error)

@@ -24,6 +24,8 @@ int tf_places_kv(const struct tf_config *config, char **ret_path, struct tf_erro
 /* Of the certificate service: its own folder; where route tables are published. */
 int tf_places_certificates(const struct tf_config *config, char **ret_path, struct tf_error *error);
 int tf_places_routes(const struct tf_config *config, char **ret_path, struct tf_error *error);
+/* As root: the user by whose group those processes read route tables that are not the builder's user; NULL: all are. */
+const char *tf_places_routes_reader(const struct tf_config *config);
 /* The id of the only root that ever ran with this cache. Errors: NOT_FOUND, USAGE (there are several). */
 int tf_places_only_id(const struct tf_config *config, char ret_id[TF_BUILD_ID_BYTES], struct tf_error *error);
 /* The same for an id at hand. NULL without memory. */

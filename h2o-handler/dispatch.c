@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "h2o-handler/cors.h"
 #include "h2o-handler/domains.h"
 #include "h2o-handler/fields.h"
 #include "h2o-handler/https.h"
@@ -75,8 +76,18 @@ void tf_dispatch_refused(struct tf_server *server, h2o_req_t *req)
         report(worker, req, NULL, NULL, TF_LOG_OUTCOME_NONE, tf_report_now_ns(&worker->report));
 }
 
+/* The password was for us: a function has no use for it, and is told whose it was. */
+static const char *take_user(h2o_req_t *req, const struct tf_pass *pass)
+{
+    if (pass->user == NULL)
+        return NULL;
+    h2o_delete_header(&req->headers, h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, -1));
+    return h2o_strdup(&req->pool, pass->user, SIZE_MAX).base;
+}
+
 static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const struct tf_target *target,
-                              size_t path_length, const struct tf_place *place, bool is_lasting, uint64_t arrived_ns)
+                              size_t path_length, const struct tf_place *place, const struct tf_pass *pass,
+                              bool is_lasting, uint64_t arrived_ns)
 {
     const struct tf_route *const route = target->route;
     struct tf_memo_row *memo = NULL;
@@ -94,7 +105,7 @@ static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const st
             memo->seen = place->seen;
             memo->check_ns = place->check_ns;
         }
-        tf_request_start(worker, req, route, target->script_bytes, memo, arrived_ns);
+        tf_request_start(worker, req, route, target->script_bytes, memo, take_user(req, pass), arrived_ns);
         break;
     case TF_ROUTE_FAILED:
     case TF_ROUTE_REFUSED:
@@ -155,7 +166,10 @@ static void dispatch_file(struct tf_worker *worker, h2o_req_t *req, const char *
     } else if (asks_for_file(req)) {
         tf_static_file_start(worker, req, site, target, pass, target->route != NULL, arrived_ns);
     } else {
-        tf_respond_method_not_allowed(req, "GET, HEAD");
+        if (pass->allows_origins && tf_cors_is_preflight(req))
+            tf_cors_answer_all(req, "GET, HEAD");
+        else
+            tf_respond_method_not_allowed(req, "GET, HEAD");
         report(worker, req, site, NULL, TF_LOG_OUTCOME_NONE, arrived_ns);
     }
 }
@@ -235,9 +249,7 @@ static void resolve(struct tf_worker *worker, h2o_req_t *req, const struct tf_ro
     }
     if (is_pattern)
         set_parameters(req, &parameters);
-    if (pass.user != NULL) /* the password was for us, and a function has no use for it */
-        h2o_delete_header(&req->headers, h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, -1));
-    dispatch_function(worker, req, &target, path_length, place, pass.is_lasting && !is_pattern, arrived_ns);
+    dispatch_function(worker, req, &target, path_length, place, &pass, pass.is_lasting && !is_pattern, arrived_ns);
 }
 
 void tf_dispatch_again(struct tf_worker *worker, h2o_req_t *req, unsigned known, uint64_t arrived_ns)
@@ -269,7 +281,7 @@ void tf_dispatch(struct tf_server *server, h2o_req_t *req)
         struct tf_memo_row *const memo =
             tf_memo_find(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length);
         if (memo != NULL && tf_place_holds(&memo->seen, memo->check_ns, arrived_ns)) {
-            tf_request_start(worker, req, memo->route, memo->script_bytes, memo, arrived_ns);
+            tf_request_start(worker, req, memo->route, memo->script_bytes, memo, NULL, arrived_ns);
             return;
         }
     }

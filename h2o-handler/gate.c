@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "h2o-handler/cors.h"
 #include "h2o-handler/dispatch.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
@@ -297,12 +298,29 @@ static void fill_pass(struct tf_pass *pass, const struct tf_access *access, cons
         .may = is_user ? verdict->user : verdict->anonymous,
         .possible = verdict->possible,
         .has_rules = true,
+        .allows_origins = verdict->allows_origins,
         .is_private = is_user || !(verdict->anonymous & TF_ACCESS_READ),
         .user = is_user ? access->users[user].name : NULL,
         .realm = rule != NULL ? rule->path : "",
         .page_403 = rule != NULL ? rule->page_403 : NULL,
         .page_404 = rule != NULL ? rule->page_404 : NULL,
     };
+}
+
+/* Browsers ask without a password whether they may ask with one. True: answered, by the rules of origins alone, which
+ * say the same whether anything is there or not, or by a function's own. */
+static bool answer_preflight(struct tf_worker *worker, h2o_req_t *req, const struct tf_target *target,
+                             const struct tf_access_verdict *verdict)
+{
+    if (!tf_cors_is_preflight(req))
+        return false;
+    enum tf_preflight own = TF_PREFLIGHT_UNSAID;
+    if (target->kind == TF_TARGET_FUNCTION && target->route->state == TF_ROUTE_LIVE)
+        own = tf_served_preflight(worker, req, target->route);
+    if (own != TF_PREFLIGHT_UNSAID || !verdict->allows_origins)
+        return own == TF_PREFLIGHT_ANSWERED;
+    tf_cors_answer_all(req, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    return true;
 }
 
 bool tf_gate_admit(struct tf_worker *worker, h2o_req_t *req, const struct tf_access *access, const char *site,
@@ -322,7 +340,12 @@ bool tf_gate_admit(struct tf_worker *worker, h2o_req_t *req, const struct tf_acc
     const char *const raw = req->path.base;
     struct tf_access_verdict verdict = judge(access, user, target, raw, path_length, &is_plain);
     uint8_t const wanted = target->folder && target->kind == TF_TARGET_FILE ? TF_ACCESS_ALL : TF_ACCESS_READ;
-    if ((verdict.possible & ~verdict.anonymous & wanted) != 0 && is_plain && !is_wrong) {
+    bool const needs_password = (verdict.possible & ~verdict.anonymous & wanted) != 0 && is_plain;
+    if (needs_password && !(verdict.anonymous & wanted) && answer_preflight(worker, req, target, &verdict)) {
+        report(worker, req, site, TF_LOG_OUTCOME_NONE, arrived_ns);
+        return false;
+    }
+    if (needs_password && !is_wrong) {
         if (identify(worker, req, site, access, arrived_ns, &user) == IDENTITY_WAITS)
             return false;
         verdict = judge(access, user, target, raw, path_length, &is_plain);

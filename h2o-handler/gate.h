@@ -37,6 +37,7 @@ struct tf_gate {
 struct tf_pass {
     uint8_t may, possible; /* TF_ACCESS_READ, TF_ACCESS_LIST: of this visitor; of any user */
     bool has_rules;        /* the site has some */
+    bool allows_origins;   /* pages of all other sites may read it */
     bool is_private;       /* not everybody may */
     bool is_lasting;       /* the next request for the same path would be admitted in the same way, unseen */
     const char *user;      /* whose password was right, where it was asked for; else NULL */

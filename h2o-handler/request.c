@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "h2o-handler/cors.h"
 #include "h2o-handler/outgoing.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
@@ -274,7 +275,7 @@ static void answer_returned(struct tf_exchange *exchange)
         return;
     }
     if (exchange->served != NULL)
-        tf_served_add_cors(exchange, response);
+        tf_cors_add(exchange, response);
     tf_outgoing_hold(exchange->worker, exchange->account, exchange->req, response->body.length);
     tf_respond_guest(exchange->req, response);
     /* Only now, with the response on its way: the next request waits for the reset, this client does not. */
@@ -490,7 +491,7 @@ static bool may_begin(struct tf_exchange *exchange, const struct tf_route *route
 }
 
 void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route, size_t script_bytes,
-                      struct tf_memo_row *memo, uint64_t arrived_ns)
+                      struct tf_memo_row *memo, const char *user, uint64_t arrived_ns)
 {
     struct tf_exchange *const exchange = h2o_mem_alloc_pool(&req->pool, sizeof(*exchange));
     *exchange = (struct tf_exchange){
@@ -502,6 +503,7 @@ void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_
         exchange->request.tenant = &exchange->account->tenant;
     }
     bool const lacks_host = tf_server_request_lacks_host(&worker->server, req);
+    exchange->request.user = user;
     exchange->request.program = tf_request_program(&worker->config->limits);
     if (!tf_request_make(req, script_bytes, lacks_host, &exchange->request)) {
         tf_respond_text(req, 414, "The path is too long.");

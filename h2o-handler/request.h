@@ -16,9 +16,9 @@ struct tf_entry;
 struct tf_memo_row;
 
 /* Answers a request for a route that is LIVE, now or later. `script_bytes` of its path name the function; `memo` is its
- * row, or NULL; `arrived_ns` is tf_report_now_ns. */
+ * row, or NULL; `user` whose password was right, in the request's pool, or NULL; `arrived_ns` is tf_report_now_ns. */
 void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route, size_t script_bytes,
-                      struct tf_memo_row *memo, uint64_t arrived_ns);
+                      struct tf_memo_row *memo, const char *user, uint64_t arrived_ns);
 /* Runs an exchange (taken out of every queue) for one slice; one that has no guest yet gets one, or goes on waiting. */
 void tf_exchange_run(struct tf_exchange *exchange);
 /* The load that the entry's LOADING exchanges waited for has ended, well or badly: they go on or are answered. The

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "h2o-handler/cors.h"
 #include "h2o-handler/request.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
@@ -145,110 +146,6 @@ static struct tf_served *hold(struct tf_worker *worker, const struct tf_route *r
     return table->rows[index];
 }
 
-/* ---- CORS ---- */
-
-static h2o_iovec_t header_of(h2o_req_t *req, const char *name)
-{
-    ssize_t const at = h2o_find_header_by_str(&req->headers, name, strlen(name), -1);
-    return at != -1 ? req->headers.entries[at].value : (h2o_iovec_t){NULL, 0};
-}
-
-static void add_header(h2o_req_t *req, const char *name, const char *value, size_t length)
-{
-    char *const copy = h2o_mem_alloc_pool(&req->pool, length + 1);
-    memcpy(copy, value, length);
-    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, copy, length);
-}
-
-static bool contains(const struct tf_settings_texts *texts, h2o_iovec_t text)
-{
-    for (uint32_t i = 0; i < texts->count; i++) {
-        if (strlen(texts->texts[i]) == text.len && memcmp(texts->texts[i], text.base, text.len) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_any(const struct tf_settings_texts *origins)
-{
-    return origins->count == 1 && strcmp(origins->texts[0], "*") == 0;
-}
-
-/* Adds who may read the answer; false: nobody. */
-static bool add_origin(h2o_req_t *req, const struct tf_settings *settings)
-{
-    const struct tf_settings_texts *const origins = &settings->lists[TF_SETTINGS_ORIGINS];
-    h2o_iovec_t const origin = header_of(req, "origin");
-    if (origins->count == 0)
-        return false;
-    tf_response_drop_origin(req, 0); /* the site's rules may have said more: the function's own settings count */
-    if (is_any(origins)) {
-        if (origin.base == NULL)
-            return false;
-        add_header(req, "access-control-allow-origin", "*", 1);
-        return true;
-    }
-    add_header(req, "vary", "Origin", 6); /* whatever the origin: a cache must not give one's answer to another */
-    if (origin.base == NULL || !contains(origins, origin))
-        return false;
-    add_header(req, "access-control-allow-origin", origin.base, origin.len);
-    if (settings->has_credentials)
-        add_header(req, "access-control-allow-credentials", "true", 4);
-    return true;
-}
-
-static void add_list(h2o_req_t *req, const char *name, const struct tf_settings_texts *texts)
-{
-    char *const text = texts->count > 0 ? joined(texts, ", ", "") : NULL;
-    if (text != NULL)
-        add_header(req, name, text, strlen(text));
-    free(text);
-}
-
-static bool is_preflight(h2o_req_t *req, const struct tf_settings *settings)
-{
-    return settings->lists[TF_SETTINGS_ORIGINS].count > 0 && req->method.len == 7 &&
-           memcmp(req->method.base, "OPTIONS", 7) == 0 && header_of(req, "origin").base != NULL &&
-           header_of(req, "access-control-request-method").base != NULL;
-}
-
-/* Answered without the function: it says nothing that the settings do not. */
-static void answer_preflight(h2o_req_t *req, const struct tf_served *served)
-{
-    const struct tf_settings *const settings = served->settings;
-    if (add_origin(req, settings)) {
-        static const char all[] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-        const char *const methods = served->allow != NULL ? served->allow : all;
-        add_header(req, "access-control-allow-methods", methods, strlen(methods));
-        add_list(req, "access-control-allow-headers", &settings->lists[TF_SETTINGS_HEADERS]);
-        if (settings->max_age_s != TF_SETTINGS_UNSET) {
-            char age[32];
-            int const length = snprintf(age, sizeof(age), "%llu", (unsigned long long)settings->max_age_s);
-            add_header(req, "access-control-max-age", age, (size_t)length);
-        }
-    }
-    tf_response_send(req, 204, (h2o_iovec_t){NULL, 0});
-}
-
-/* What a function says itself counts. */
-static bool says_origin(const struct tf_response *response)
-{
-    static const char name[] = "access-control-allow-origin";
-    for (size_t i = 0; i < response->header_count; i++) {
-        const struct tf_text *const its = &response->headers[i].name;
-        if (its->length == sizeof(name) - 1 && strncasecmp(its->bytes, name, its->length) == 0)
-            return true;
-    }
-    return false;
-}
-
-void tf_served_add_cors(struct tf_exchange *exchange, const struct tf_response *response)
-{
-    const struct tf_settings *const settings = exchange->served->settings;
-    if (!says_origin(response) && add_origin(exchange->req, settings))
-        add_list(exchange->req, "access-control-expose-headers", &settings->lists[TF_SETTINGS_EXPOSED]);
-}
-
 /* ---- a request ---- */
 
 /* A method that is allowed for itself, or HEAD where GET is. */
@@ -256,8 +153,24 @@ static bool allows(const struct tf_settings *settings, h2o_iovec_t method)
 {
     const struct tf_settings_texts *const methods = &settings->lists[TF_SETTINGS_METHODS];
     bool const is_head = method.len == 4 && memcmp(method.base, "HEAD", 4) == 0;
-    return methods->count == 0 || contains(methods, method) ||
-           (is_head && contains(methods, (h2o_iovec_t){(char *)(uintptr_t)"GET", 3}));
+    return methods->count == 0 || tf_settings_list_has(methods, method.base, method.len) ||
+           (is_head && tf_settings_list_has(methods, "GET", 3));
+}
+
+enum tf_preflight tf_served_preflight(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route)
+{
+    if (route->settings == NULL)
+        return TF_PREFLIGHT_UNSAID;
+    struct tf_served *served = hold(worker, route);
+    if (served == NULL)
+        return TF_PREFLIGHT_REFUSED;
+    enum tf_preflight verdict = TF_PREFLIGHT_UNSAID;
+    if (served->settings->lists[TF_SETTINGS_ORIGINS].count > 0)
+        verdict = tf_cors_lets(req, served->settings) ? TF_PREFLIGHT_ANSWERED : TF_PREFLIGHT_REFUSED;
+    if (verdict == TF_PREFLIGHT_ANSWERED)
+        tf_cors_answer(req, served);
+    tf_served_release(&served);
+    return verdict;
 }
 
 enum tf_served_verdict tf_served_admit(struct tf_exchange *exchange, const struct tf_route *route)
@@ -266,8 +179,8 @@ enum tf_served_verdict tf_served_admit(struct tf_exchange *exchange, const struc
     h2o_req_t *const req = exchange->req;
     if (served == NULL)
         return TF_SERVED_NO_MEMORY;
-    if (is_preflight(req, served->settings)) {
-        answer_preflight(req, served);
+    if (served->settings->lists[TF_SETTINGS_ORIGINS].count > 0 && tf_cors_is_preflight(req)) {
+        tf_cors_answer(req, served);
         return TF_SERVED_ANSWERED;
     }
     if (!allows(served->settings, req->method)) {

@@ -48,7 +48,13 @@ enum tf_served_verdict {
 };
 /* Holds what the route's settings mean, and applies it to a request that has just come. */
 enum tf_served_verdict tf_served_admit(struct tf_exchange *exchange, const struct tf_route *route);
-/* Adds what CORS wants to a response, before the guest's own headers. */
-void tf_served_add_cors(struct tf_exchange *exchange, const struct tf_response *response);
+/* A preflight (cors.h) for a live route that needs a password, which browsers do not send with one. ANSWERED: the
+ * settings list its origin, and it was told what they say. */
+enum tf_preflight {
+    TF_PREFLIGHT_ANSWERED,
+    TF_PREFLIGHT_REFUSED,
+    TF_PREFLIGHT_UNSAID, /* they say nothing of origins */
+};
+enum tf_preflight tf_served_preflight(struct tf_worker *worker, h2o_req_t *req, const struct tf_route *route);
 
 #endif

@@ -84,6 +84,7 @@ struct tf_request {
     bool is_https;
     struct tf_text authority; /* the Host header's value */
     struct tf_text remote_address; /* numeric */
+    const char *user; /* whose password the host found to be right; NULL: nobody's */
     struct tf_text body;
     const struct tf_header *headers; /* without Host; one entry per line */
     size_t header_count;

@@ -108,8 +108,12 @@ enum tf_routes_listed tf_routes_lists(const struct tf_routes *routes, const char
 /* Whether there is any site that only a mapping can reach. */
 bool tf_routes_has_class(const struct tf_routes *routes);
 
-/* gen-<generation> below folder_fd, atomically. */
-int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_error *error);
+/* Who may read a route table, which has the hashes of passwords in it: the user whose it is; its group too. */
+#define TF_ROUTES_MODE 0600u
+#define TF_ROUTES_SHARED_MODE 0640u
+
+/* gen-<generation> below folder_fd, atomically, with one of these modes. */
+int tf_routes_write(const struct tf_routes *routes, int folder_fd, unsigned mode, struct tf_error *error);
 /* Errors: NOT_FOUND, CORRUPT (line number), SYSTEM. */
 int tf_routes_read(int folder_fd, uint64_t generation, struct tf_routes **ret_routes, struct tf_error *error);
 

@@ -58,7 +58,7 @@ static void append_domains(struct tf_buffer *text, const struct tf_routes_site *
         tf_buffer_printf(text, "domains %s\n", domain->pattern);
 }
 
-int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_error *error)
+int tf_routes_write(const struct tf_routes *routes, int folder_fd, unsigned mode, struct tf_error *error)
 {
     if (routes->generation == 0)
         return tf_error_set(error, TF_ERR_USAGE, "route generation 0 means that there is none");
@@ -90,7 +90,7 @@ int tf_routes_write(const struct tf_routes *routes, int folder_fd, struct tf_err
     } else {
         char name[GENERATION_NAME_BYTES];
         name_of(routes->generation, name);
-        result = tf_file_write_atomic(folder_fd, name, text.bytes, text.length, 0644, error);
+        result = tf_file_write_atomic(folder_fd, name, text.bytes, text.length, mode, error);
     }
     tf_buffer_dispose(&text);
     return result;

@@ -58,6 +58,15 @@ static uint64_t limit_in(const struct tf_limits *limits, size_t row)
     return *limit_at((struct tf_limits *)(uintptr_t)limits, row);
 }
 
+bool tf_settings_list_has(const struct tf_settings_texts *list, const char *text, size_t length)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (strlen(list->texts[i]) == length && memcmp(list->texts[i], text, length) == 0)
+            return true;
+    }
+    return false;
+}
+
 struct tf_settings *tf_settings_create(void)
 {
     struct tf_settings *const settings = calloc(1, sizeof(*settings));

@@ -77,6 +77,9 @@ struct tf_settings {
     struct tf_limits limits; /* of the rows above, each perhaps TF_SETTINGS_UNSET; the others mean nothing */
 };
 
+/* Whether the list has that very text. */
+bool tf_settings_list_has(const struct tf_settings_texts *list, const char *text, size_t length);
+
 /* NULL without memory. */
 struct tf_settings *tf_settings_create(void);
 /* Nulls the pointer; tolerates NULL. */

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -42,13 +43,23 @@ static int open_folder(struct tf_watcher *watcher, struct tf_error *error)
         return result;
     int const cache_fd = tf_cache_folder_fd(tf_pool_cache(watcher->pool));
     snprintf(path, sizeof(path), "roots/%s", id);
-    if ((mkdirat(cache_fd, "roots", 0755) != 0 && errno != EEXIST) ||
-        (mkdirat(cache_fd, path, 0755) != 0 && errno != EEXIST))
+    bool const is_new = mkdirat(cache_fd, "roots", 0755) == 0;
+    if ((!is_new && errno != EEXIST) || (mkdirat(cache_fd, path, 0755) != 0 && errno != EEXIST) ||
+        (is_new && watcher->config->shares_routes && fchmodat(cache_fd, "roots", 0755, 0) != 0)) /* whatever the umask */
         return tf_error_system(error, "cannot make %s/%s", watcher->config->cache_folder, path);
     watcher->folder_fd = openat(cache_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (watcher->folder_fd < 0)
         return tf_error_system(error, "cannot open %s/%s", watcher->config->cache_folder, path);
+    /* What is made in the folder gets its group, so a table is never without it, not even while it is written. */
+    if (watcher->config->shares_routes && (fchown(watcher->folder_fd, (uid_t)-1, watcher->config->routes_group) != 0 ||
+                                           fchmod(watcher->folder_fd, S_ISGID | 0755) != 0))
+        return tf_error_system(error, "cannot let workers read %s/%s", watcher->config->cache_folder, path);
     return TF_OK;
+}
+
+static unsigned routes_mode(const struct tf_watcher *watcher)
+{
+    return watcher->config->shares_routes ? TF_ROUTES_SHARED_MODE : TF_ROUTES_MODE;
 }
 
 static int take_lock(struct tf_watcher *watcher, struct tf_error *error)
@@ -80,12 +91,17 @@ static int find_generations(struct tf_watcher *watcher, struct tf_error *error)
             close(fd);
         return tf_error_system(error, "cannot list the routes of %s", watcher->config->root);
     }
+    gid_t const group = watcher->config->shares_routes ? watcher->config->routes_group : (gid_t)-1;
     uint64_t newest = 0, oldest = UINT64_MAX;
     for (const struct dirent *entry; (entry = readdir(list)) != NULL;) {
         unsigned long long number;
         char end;
         if (sscanf(entry->d_name, "gen-%llu%c", &number, &end) != 1)
             continue;
+        /* Of a time when everybody could read them, or when other users ran the server. */
+        if (fchownat(fd, entry->d_name, (uid_t)-1, group, AT_SYMLINK_NOFOLLOW) != 0 ||
+            fchmodat(fd, entry->d_name, routes_mode(watcher), 0) != 0)
+            unlinkat(fd, entry->d_name, 0);
         newest = number > newest ? number : newest;
         oldest = number < oldest ? number : oldest;
     }
@@ -208,7 +224,7 @@ static int write_routes(struct tf_watcher *watcher, uint64_t generation, struct 
     int result = tf_domains_publish_map(watcher, routes);
     if (result == TF_OK)
         result = add_sites(routes, watcher->root);
-    result = result == TF_OK ? tf_routes_write(routes, watcher->folder_fd, error)
+    result = result == TF_OK ? tf_routes_write(routes, watcher->folder_fd, routes_mode(watcher), error)
                              : tf_error_set(error, result, "cannot make the routes");
     tf_routes_destroy(&routes);
     return result;

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "cache/cache.h"
 #include "cache/keep.h"
@@ -91,6 +92,8 @@ struct tf_watcher_config {
     enum tf_poll_mode poll;    /* which folders are looked at without an event */
     uint32_t poll_ms;          /* between two such looks; 0: 1000 */
     bool writes_reports;       /* hello.wasm.txt beside hello.wasm, where the folder takes it */
+    bool shares_routes;        /* others read them: by the group below, which the process is in */
+    gid_t routes_group;
     int state_fd;              /* memfd of struct tf_shared_state, or -1 */
     int acks_fd;               /* memfd of struct tf_shared_acks, or -1 */
     const int *wake_fds;       /* an eventfd a worker: written after each publication; not owned */

@@ -247,6 +247,7 @@ bool tf_cgi_environment(struct tf_guest *guest, struct tf_wasi_strings *ret_stri
     struct writer writer = {.arena = tf_guest_arena(guest)};
     char length[24];
     int const digits = snprintf(length, sizeof(length), "%zu", request->body.length);
+    const char *const user = request->user != NULL ? request->user : "";
     put(&writer, "REQUEST_METHOD", request->method);
     put(&writer, "REQUEST_URI", request->path);
     put(&writer, "SCRIPT_NAME", target.script);
@@ -259,8 +260,8 @@ bool tf_cgi_environment(struct tf_guest *guest, struct tf_wasi_strings *ret_stri
     put(&writer, "CONTENT_TYPE", content_type(request));
     put(&writer, "REMOTE_ADDR", request->remote_address);
     put(&writer, "REMOTE_HOST", request->remote_address);
-    put(&writer, "REMOTE_USER", TEXT(""));
-    put(&writer, "AUTH_TYPE", TEXT(""));
+    put(&writer, "REMOTE_USER", (struct tf_text){user, strlen(user)});
+    put(&writer, "AUTH_TYPE", request->user != NULL ? TEXT("Basic") : TEXT(""));
     put_server(&writer, request);
     put(&writer, "HTTP_HOST", request->authority);
     for (size_t i = 0; i < request->header_count; i++) {

@@ -113,7 +113,7 @@ static int body_exec(void)
 static int body_user(void)
 {
     struct tf_error error;
-    if (tf_confine_user("nobody", &error) != 0)
+    if (tf_confine_user("nobody", NULL, &error) != 0)
         return 1;
     if (getuid() == 0 || geteuid() == 0 || getgid() == 0 || setuid(0) == 0)
         return 2;
@@ -125,7 +125,7 @@ static int body_user(void)
 static int body_no_user(void)
 {
     struct tf_error error;
-    return tf_confine_user("tf-no-such-user", &error) == TF_ERR_USAGE ? 0 : 1;
+    return tf_confine_user("tf-no-such-user", NULL, &error) == TF_ERR_USAGE ? 0 : 1;
 }
 
 static void test_files(void)

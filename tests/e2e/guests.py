@@ -211,6 +211,22 @@ def busy(milliseconds, text="done"):
                       '(data (i32.const 1024) "%s")' % string(text)))
 
 
+def environment():
+    """A CGI program that answers with its environment, as it lies in memory."""
+    head = b"Content-Type: text/plain\n\n"
+    return module("""(module
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+      (memory (export "memory") 2) (data (i32.const 1024) "%s")
+      (func (export "_start")
+        (drop (call $sizes (i32.const 32) (i32.const 12)))
+        (drop (call $get (i32.const 2048) (i32.const 16384)))
+        (i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const %d))
+        (i32.store (i32.const 8) (i32.const 16384))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 2) (i32.const 40)))))""" % (string(head), len(head)))
+
+
 def import_of(module_name, name, signature):
     """A module that imports one function of any name and type."""
     return module('(module (import "%s" "%s" (func %s)) (memory 1) (func (export "run")))'

@@ -56,8 +56,17 @@ class Rules(e2e.Case):
         put(".kbp_config", config({"/a": READ}, key="acls"), site="noroot")
         put(".kbp_config", config({"/": dict(ALICE, **READ), "/a": ALICE, "/a/b": NONE, "/fn.wasm": ALICE,
                                    "/empty": {"whitelist_additional_permissions": {"alice": "list", "bob": "read"}},
+                                   "/shared": dict(ALICE, **{"Access-Control-Allow-Origin": "*"}),
+                                   "/env.wasm": ALICE,
                                    "/bobs": {"whitelist_additional_permissions": {"bob": "read"}}}, USERS),
             site="users")
+        put("shared/x.txt", b"x", site="users")
+        put("shared/fn.wasm", guests.answer("shared"), site="users")
+        for folder in ("shared", "a", "a/b"):
+            put(folder + "/own.wasm", guests.answer("own"), site="users")
+            put(folder + "/own.yaml", b"cors:\n  origins: [https://a.example]\n", site="users")
+        put("env.wasm", guests.environment(), site="users")
+        put("open-env.wasm", guests.environment(), site="users")
         put("bobs/file.txt", b"bob's", site="users")
         put(".kbp_config", config({"/": {"anonymous_permissions": "read", "custom_404_not_found": "/errors/lost.html"},
                                    "/a": {"custom_403_forbidden": "errors/no.html"}}), site="pages")
@@ -157,6 +166,54 @@ class Rules(e2e.Case):
                          ["https://a.example"])
         self.assertIsNone(self.ask("open", "/cors/own", ("Origin", "https://b.example"))
                           .header("access-control-allow-origin"))
+
+    def preflight(self, site, path, origin="https://a.example", *fields):
+        return self.ask(site, path, ("Origin", origin), ("Access-Control-Request-Method", "POST"), *fields,
+                        method="OPTIONS")
+
+    def test_browsers_ask_without_a_password_whether_they_may(self):
+        for name in ("users/shared/own.wasm", "users/a/own.wasm", "users/a/b/own.wasm", "users/shared/fn.wasm"):
+            self.server.wait_for_state(name, "live")
+        # The rules let all origins: the same is said of what is there and of what is not, and nothing is run.
+        told = [self.preflight("users", "/shared/" + name) for name in ("x.txt", "fn.wasm", "fn", "nothing", "")]
+        for response in told:
+            self.assert_status(response, 204)
+            self.assertEqual(response.header("access-control-allow-origin"), "*")
+            self.assertIn("Authorization", response.header("access-control-allow-headers"))
+            self.assertIsNone(response.header("access-control-allow-credentials"))
+            self.assertEqual(response.header("access-control-allow-methods"),
+                             told[0].header("access-control-allow-methods"))
+        # A function's own settings go before them, in both directions.
+        response = self.preflight("users", "/shared/own")
+        self.assert_status(response, 204)
+        self.assertEqual(response.header("access-control-allow-origin"), "https://a.example")
+        self.assertEqual(self.preflight("users", "/shared/own", "https://b.example").status, 401)
+        self.assertEqual(self.preflight("users", "/a/own").header("access-control-allow-origin"), "https://a.example")
+        # Who may do nothing there is told nothing, and so is whoever asks for something else than a preflight.
+        for path in ("/a/file.txt", "/fn.wasm", "/fn"):
+            self.assertEqual(self.preflight("users", path).status, 401, path)
+        self.assertEqual(self.preflight("users", "/a/b/own").status, 403)
+        for fields in ([], [("Origin", "https://a.example")], [("Access-Control-Request-Method", "GET")]):
+            self.assertEqual(self.ask("users", "/shared/x.txt", *fields, method="OPTIONS").status, 401, fields)
+        self.assertEqual(self.ask("users", "/shared/x.txt", ("Origin", "https://a.example")).status, 401)
+        # Open files: the methods that files know.
+        response = self.preflight("open", "/cors/x.txt")
+        self.assertEqual((response.status, response.header("access-control-allow-methods")), (204, "GET, HEAD"))
+        self.assertEqual(self.preflight("open", "/index.html").status, 405)
+
+    def test_a_program_is_told_whose_password_it_was(self):
+        def variables(*fields):
+            return self.ask("users", "/env", *fields).body.split(b"\0")
+        for name in ("users/env.wasm", "users/open-env.wasm"):
+            self.server.wait_for_state(name, "live")
+        told = variables(login("alice", "secret"), ("Remote-User", "root"), ("X-Remote-User", "root"))
+        self.assertIn(b"REMOTE_USER=alice", told)
+        self.assertIn(b"AUTH_TYPE=Basic", told)
+        self.assertEqual([text for text in told if b"AUTHORIZATION" in text], [])
+        self.assert_status(self.ask("users", "/env", login("bob", "bobs")), 401)
+        told = self.ask("users", "/open-env", login("alice", "secret"), ("Remote-User", "root")).body.split(b"\0")
+        self.assertIn(b"REMOTE_USER=", told)
+        self.assertIn(b"AUTH_TYPE=", told)
 
     def test_pages_of_the_sites_own(self):
         response = self.ask("pages", "/nothing/here")

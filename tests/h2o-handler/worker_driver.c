@@ -189,7 +189,7 @@ static void publish(uint64_t generation)
             fail(line, "no route");
         }
     }
-    check(tf_routes_write(routes, routes_folder, &error), &error, "routes");
+    check(tf_routes_write(routes, routes_folder, TF_ROUTES_MODE, &error), &error, "routes");
     tf_routes_destroy(&routes);
     atomic_store(&state->generation, generation);
     uint64_t const one = 1;

@@ -86,6 +86,8 @@ static void a_request_becomes_variables(void)
     CHECK(is(guest, "HTTP_PROXY", NULL) && is(guest, "HTTP_AUTHORIZATION", NULL) && is(guest, "HTTP_X_B", NULL));
     CHECK(is(guest, "HTTP_CONTENT_TYPE", NULL) && is(guest, "HTTP_CONTENT_LENGTH", NULL));
     CHECK(is(guest, "MINE", "1"));
+    guest->request.user = "alice";
+    CHECK(is(guest, "REMOTE_USER", "alice") && is(guest, "AUTH_TYPE", "Basic"));
 }
 
 static void arguments_hold_no_options(void)

@@ -154,7 +154,7 @@ static void many_routes_are_all_found(void)
         }
     }
     struct tf_error error = {0};
-    CHECK(tf_routes_write(routes, folder_fd, &error) == 0);
+    CHECK(tf_routes_write(routes, folder_fd, TF_ROUTES_MODE, &error) == 0);
     CHECK_MESSAGE(tf_routes_read(folder_fd, 3, &read, &error) == 0, "%s", error.text);
     CHECK(tf_routes_count(read) == 20000);
     for (int s = 0; s < 100; s++) {
@@ -186,7 +186,7 @@ static void a_file_brings_back_every_name(void)
         CHECK(add(routes, c % 2 ? "a" : "b", path, TF_ROUTE_FAILED) == 0);
     }
     CHECK(add(routes, "::1", "a b\n%.wasm", TF_ROUTE_LIVE) == 0);
-    CHECK(tf_routes_write(routes, folder_fd, NULL) == 0);
+    CHECK(tf_routes_write(routes, folder_fd, TF_ROUTES_MODE, NULL) == 0);
     struct stat status;
     CHECK(fstatat(folder_fd, "gen-18446744073709551615", &status, 0) == 0 && (status.st_mode & 07777) == 0644);
     struct tf_error error = {0};
@@ -319,7 +319,7 @@ static void any_changed_or_missing_byte_is_noticed(void)
     struct tf_routes *routes = tf_routes_create(9), *read = NULL;
     CHECK(tf_routes_add_site(routes, "a.example") == 0);
     CHECK(add(routes, "a.example", "hello.wasm", TF_ROUTE_LIVE) == 0);
-    CHECK(tf_routes_write(routes, folder_fd, NULL) == 0);
+    CHECK(tf_routes_write(routes, folder_fd, TF_ROUTES_MODE, NULL) == 0);
     struct tf_buffer whole;
     tf_buffer_init(&whole, 1 << 20);
     CHECK(tf_file_read(folder_fd, "gen-9", &whole, NULL) == 0);
@@ -350,7 +350,7 @@ static void generation_zero_is_not_written(void)
 {
     enter();
     struct tf_routes *routes = tf_routes_create(0);
-    CHECK(tf_routes_write(routes, folder_fd, NULL) == TF_ERR_USAGE);
+    CHECK(tf_routes_write(routes, folder_fd, TF_ROUTES_MODE, NULL) == TF_ERR_USAGE);
     tf_routes_destroy(&routes);
     leave();
 }

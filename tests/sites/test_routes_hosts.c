@@ -90,7 +90,7 @@ static void the_file_keeps_it_all(void)
     CHECK(mkdtemp(folder) != NULL);
     int const fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct tf_routes *routes = make(), *copy = NULL;
-    CHECK(tf_routes_write(routes, fd, &error) == 0);
+    CHECK(tf_routes_write(routes, fd, TF_ROUTES_MODE, &error) == 0);
     CHECK_MESSAGE(tf_routes_read(fd, 3, &copy, &error) == 0, "%s", error.text);
     if (copy != NULL)
         look(copy);
