@@ -22,8 +22,8 @@ struct tf_confine_path {
 /* No program that is started later gains rights (set-user-ID, file capabilities). */
 int tf_confine_no_new_privileges(struct tf_error *error);
 
-/* Becomes `user` for good: groups, gid, uid, no capabilities. `other`: a user whose group it gets besides its own; NULL:
- * none. Only as root. Errors: USAGE (no such user), SYSTEM. */
+/* Becomes `user` for good: groups, gid, uid, no capabilities. `other`: a user whose group it gets besides its own, or
+ * NULL. Only as root. Errors: USAGE (no such user), SYSTEM. */
 int tf_confine_user(const char *user, const char *other, struct tf_error *error);
 
 /* Landlock: from now on only these paths can be opened; nothing else can be executed; from ABI 4 on no TCP connection

@@ -78,11 +78,12 @@ static void add_list(h2o_req_t *req, const char *name, const struct tf_settings_
         return;
     char *const text = h2o_mem_alloc_pool(&req->pool, length), *at = text;
     for (uint32_t i = 0; i < texts->count; i++) {
-        at = stpcpy(at, texts->texts[i]);
-        if (i + 1 < texts->count)
-            at = stpcpy(at, ", ");
+        size_t const bytes = strlen(texts->texts[i]);
+        memcpy(at, texts->texts[i], bytes);
+        memcpy(at + bytes, ", ", 2);
+        at += bytes + 2;
     }
-    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, text, (size_t)(at - text));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, name, strlen(name), 1, NULL, text, length - 2);
 }
 
 void tf_cors_answer(h2o_req_t *req, const struct tf_served *served)

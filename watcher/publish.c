@@ -45,7 +45,7 @@ static int open_folder(struct tf_watcher *watcher, struct tf_error *error)
     snprintf(path, sizeof(path), "roots/%s", id);
     bool const is_new = mkdirat(cache_fd, "roots", 0755) == 0;
     if ((!is_new && errno != EEXIST) || (mkdirat(cache_fd, path, 0755) != 0 && errno != EEXIST) ||
-        (is_new && watcher->config->shares_routes && fchmodat(cache_fd, "roots", 0755, 0) != 0)) /* whatever the umask */
+        (is_new && watcher->config->shares_routes && fchmodat(cache_fd, "roots", 0755, 0) != 0))
         return tf_error_system(error, "cannot make %s/%s", watcher->config->cache_folder, path);
     watcher->folder_fd = openat(cache_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (watcher->folder_fd < 0)

@@ -188,7 +188,7 @@ static void a_file_brings_back_every_name(void)
     CHECK(add(routes, "::1", "a b\n%.wasm", TF_ROUTE_LIVE) == 0);
     CHECK(tf_routes_write(routes, folder_fd, TF_ROUTES_MODE, NULL) == 0);
     struct stat status;
-    CHECK(fstatat(folder_fd, "gen-18446744073709551615", &status, 0) == 0 && (status.st_mode & 07777) == 0644);
+    CHECK(fstatat(folder_fd, "gen-18446744073709551615", &status, 0) == 0 && (status.st_mode & 07777) == 0600);
     struct tf_error error = {0};
     CHECK_MESSAGE(tf_routes_read(folder_fd, UINT64_MAX, &read, &error) == 0, "%s", error.text);
     CHECK(tf_routes_count(read) == 256 && tf_routes_has_site(read, "empty"));
