@@ -401,7 +401,8 @@ static void streams_are_described(void)
     ERROR(tf_wasi_fd_close(H, 0), TF_WASI_BADF);
 }
 
-TEST_MAIN(TEST(a_request_becomes_variables), TEST(a_user_whom_the_host_knows_is_told), TEST(arguments_hold_no_options), TEST(wild_strings_are_faults),
+TEST_MAIN(TEST(a_request_becomes_variables), TEST(a_user_whom_the_host_knows_is_told),
+          TEST(arguments_hold_no_options), TEST(wild_strings_are_faults),
           TEST(the_body_is_standard_input), TEST(input_may_overwrite_its_own_list), TEST(output_becomes_the_response),
           TEST(output_is_limited), TEST(errors_are_logged_by_the_line), TEST(header_blocks_are_read),
           TEST(a_program_ends_itself), TEST(clocks_go_forward), TEST(randomness_fills_just_what_it_should),
