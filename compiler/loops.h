@@ -4,8 +4,9 @@
  * WebAssembly adds addresses modulo 2^32. As long as a C compiler cannot show that the sum of a row and a column does
  * not wrap, it neither vectorises the loop nor folds the sum into the access. So some loops of generated C are written
  * twice, behind a check made once before the loop: those that are one straight run of statements, come back to their
- * head by one counted branch, and access memory at addresses that change by a constant in each turn. Where no such
- * address wraps, they are 64-bit sums of a start and a count; else the loop is what wasm2c wrote.
+ * head by one counted branch, and access memory at addresses that change by the same in each turn. Where no such
+ * address wraps, they are 64-bit sums of a start and a count; else the loop is what wasm2c wrote. The first turns are
+ * made apart where that makes stored vectors aligned.
  *
  * Two properties, of which the first does not rest on the second:
  *   safe:  what the check lets through is below 2^32, by the check itself, whatever the analysis believed of the loop;

@@ -142,21 +142,35 @@ static bool run(struct tf_loop *loop)
 }
 
 /* By how much it changes in each turn. False: it is not known to change by the same in each. */
-static bool step_of(const struct tf_loop *loop, const struct tf_loop_value *value, int32_t *ret_step)
+static bool step_of(const struct tf_loop *loop, const struct tf_loop_value *value, struct tf_loop_step *ret_step)
 {
-    uint32_t step = 0;
+    struct tf_loop_value step = constant_of(0);
     if (!value->is_known)
         return false;
     for (uint32_t i = 0; i < value->term_count; i++) {
         uint8_t const variable = value->terms[i].variable;
-        const struct tf_loop_value *const after = &loop->values[variable];
-        if (!after->is_known || after->term_count != 1 || after->terms[0].variable != variable ||
-            after->terms[0].factor != 1)
+        struct tf_loop_value before = constant_of(0);
+        before.terms[before.term_count++] = (struct tf_loop_term){variable, 1};
+        struct tf_loop_value const change = add(&loop->values[variable], &before, UINT32_MAX);
+        step = add(&step, &change, value->terms[i].factor);
+        if (!step.is_known)
             return false;
-        step += value->terms[i].factor * after->constant;
     }
-    *ret_step = (int32_t)step;
-    return *ret_step >= -TF_LOOP_STEP_MAX && *ret_step <= TF_LOOP_STEP_MAX;
+    *ret_step = (struct tf_loop_step){.constant = (int32_t)step.constant, .is_variable = step.term_count != 0,
+                                      .value = step};
+    for (uint32_t i = 0; i < step.term_count; i++) {
+        struct tf_loop_value const *const after = &loop->values[step.terms[i].variable];
+        if (!after->is_known || after->constant != 0 || after->term_count != 1 || after->terms[0].factor != 1 ||
+            after->terms[0].variable != step.terms[i].variable)
+            return false;
+    }
+    return step.term_count != 0 ||
+           (ret_step->constant >= -TF_LOOP_STEP_MAX && ret_step->constant <= TF_LOOP_STEP_MAX);
+}
+
+static bool is_zero(const struct tf_loop_step *step)
+{
+    return !step->is_variable && step->constant == 0;
 }
 
 /* x + c >= x, the idiom for a sum that does not wrap, says that x is below 2^32 - c. */
@@ -181,7 +195,7 @@ static bool find_turn(struct tf_loop *loop)
     };
     struct tf_loop_condition *const turn = &loop->turn;
     uint32_t const variable = find(loop, loop->lines[loop->line_count - 1].from);
-    int32_t left, right;
+    struct tf_loop_step left, right;
     if (variable == TF_LOOP_VARIABLES_MAX)
         return false;
     const struct tf_loop_value *const value = &loop->values[variable];
@@ -200,21 +214,22 @@ static bool find_turn(struct tf_loop *loop)
     unfold_carry(turn);
     if (!step_of(loop, &turn->left, &left) || !step_of(loop, &turn->right, &right))
         return false;
-    if (left == 0) {
+    if (is_zero(&left)) {
         struct tf_loop_value const swap = turn->left;
         turn->left = turn->right;
         turn->right = swap;
         turn->relation = mirrored[turn->relation];
         left = right;
-        right = 0;
+        right = (struct tf_loop_step){0};
     }
     loop->step = left;
-    if (left == 0 || right != 0)
+    if (is_zero(&left) || !is_zero(&right))
         return false;
     if (turn->relation == TF_LOOP_UNEQUAL)
         return true;
-    /* Otherwise the sides run apart, and it ends by wrapping or never. */
-    return (turn->relation == TF_LOOP_BELOW || turn->relation == TF_LOOP_UPTO) == (left > 0);
+    /* Otherwise the sides run apart, and it ends by wrapping or never. A variable step is an unsigned number. */
+    return (turn->relation == TF_LOOP_BELOW || turn->relation == TF_LOOP_UPTO) ==
+           (left.is_variable || left.constant > 0);
 }
 
 static bool has_same_terms(const struct tf_loop_value *a, const struct tf_loop_value *b)
@@ -227,7 +242,7 @@ static bool has_same_terms(const struct tf_loop_value *a, const struct tf_loop_v
     return true;
 }
 
-static void join_group(struct tf_loop *loop, struct tf_loop_access *access, int32_t step)
+static void join_group(struct tf_loop *loop, struct tf_loop_access *access, const struct tf_loop_step *step)
 {
     uint32_t i = 0;
     while (i < loop->group_count && !has_same_terms(&loop->groups[i].start, &access->address))
@@ -236,7 +251,7 @@ static void join_group(struct tf_loop *loop, struct tf_loop_access *access, int3
         return;
     struct tf_loop_group *const group = &loop->groups[i];
     if (i == loop->group_count) {
-        *group = (struct tf_loop_group){.start = access->address, .step = step};
+        *group = (struct tf_loop_group){.start = access->address, .step = *step};
         loop->group_count++;
     }
     /* Near ones, in whichever direction; a start that is far off only makes the check fail. */
@@ -245,12 +260,22 @@ static void join_group(struct tf_loop *loop, struct tf_loop_access *access, int3
     access->group = (int8_t)i;
 }
 
+static void note_store(struct tf_loop_group *group, const struct tf_loop_line *line, uint32_t above)
+{
+    uint32_t const at = above + line->offset;
+    if (!line->is_wide_store)
+        return;
+    if (group->stored == 0 || at < group->first_stored)
+        group->first_stored = at;
+    group->stored += 8;
+}
+
 static void make_groups(struct tf_loop *loop)
 {
     for (uint32_t i = 0; i < loop->access_count; i++) {
-        int32_t step;
-        if (step_of(loop, &loop->accesses[i].address, &step) && step != 0)
-            join_group(loop, &loop->accesses[i], step);
+        struct tf_loop_step step;
+        if (step_of(loop, &loop->accesses[i].address, &step) && !is_zero(&step))
+            join_group(loop, &loop->accesses[i], &step);
     }
     for (uint32_t i = 0; i < loop->access_count; i++) {
         struct tf_loop_access *const access = &loop->accesses[i];
@@ -260,6 +285,7 @@ static void make_groups(struct tf_loop *loop)
         access->above = access->address.constant - group->start.constant;
         if (access->above > group->above_max)
             group->above_max = access->above;
+        note_store(group, &loop->lines[access->line], access->above);
     }
 }
 

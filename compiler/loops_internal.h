@@ -54,6 +54,8 @@ struct tf_loop_line {
     /* Of an access to linear memory, with EFFECT and OPAQUE: where its dynamic address is in the text, and what. */
     const uint8_t *address_begin, *address_end;
     struct tf_loop_name address;
+    uint32_t offset; /* the constant that the access adds to its address */
+    bool is_wide_store;
 };
 
 /* Fills `line` but for its `end`, from `begin` up to `end`. */
@@ -78,11 +80,20 @@ struct tf_loop_condition {
     struct tf_loop_value left, right;
 };
 
+/* What is added in each turn: a constant, or a sum of variables that the loop does not change. */
+struct tf_loop_step {
+    int32_t constant;
+    bool is_variable; /* `value` counts, as an unsigned number */
+    struct tf_loop_value value;
+};
+
 /* Addresses that differ by constants. That of an access in turn k is start + above + k * step. */
 struct tf_loop_group {
     struct tf_loop_value start; /* the least of them */
-    int32_t step;
+    struct tf_loop_step step;
     uint32_t above_max;
+    uint32_t stored; /* bytes in each turn, by stores of 64 bits */
+    uint32_t first_stored; /* the least of above + offset of its stores, modulo 2^32 */
 };
 
 struct tf_loop_access {
@@ -108,7 +119,7 @@ struct tf_loop {
     struct tf_loop_group groups[TF_LOOP_GROUPS_MAX];
     uint32_t group_count;
     struct tf_loop_condition turn; /* it turns again while that holds */
-    int32_t step; /* of its left side; the right one stays */
+    struct tf_loop_step step;      /* of its left side; the right one stays */
 };
 
 /* Finds out what the lines do. False: the loop is not one of those meant. */

@@ -135,6 +135,13 @@ static bool read_arithmetic(const uint8_t *at, const uint8_t *end, struct tf_loo
     return false;
 }
 
+/* Whether a line that begins with the name of a store stores 64 bits. */
+static bool is_wide_store(const uint8_t *at, const uint8_t *end)
+{
+    struct found found;
+    return match("f64_store", at, end, &found) || match("i64_store", at, end, &found);
+}
+
 /* Where the line accesses memory: `…(&instance->w2c_M0, (u64)(var_i0)…`. */
 static void read_access(const uint8_t *at, const uint8_t *end, struct tf_loop_line *line)
 {
@@ -150,6 +157,8 @@ static void read_access(const uint8_t *at, const uint8_t *end, struct tf_loop_li
     line->address_begin = begin;
     line->address_end = behind;
     line->address = found.names[0];
+    line->is_wide_store = is_wide_store(at, call);
+    line->offset = match_begin(" + #u", behind, end, &found) != NULL ? found.numbers[0] : 0;
 }
 
 /* What calls a function gains nothing; what has a brace, a jump or a second assignment is none of the shapes known. */

@@ -3,6 +3,10 @@
 
 #include "compiler/loops_internal.h"
 
+#define VECTOR_BYTES 32u
+/* A longer loop is not written a third time. */
+#define ALIGNED_LINES_MAX 96u
+
 static void write_value(const struct tf_loop *loop, const struct tf_loop_value *value, struct tf_buffer *text)
 {
     tf_buffer_printf(text, "(u32)(%" PRIu32 "u", value->constant);
@@ -31,7 +35,7 @@ static struct tf_loop_value biased(const struct tf_loop_value *value, uint32_t b
 static void write_turns(const struct tf_loop *loop, struct tf_buffer *text)
 {
     const struct tf_loop_condition *const turn = &loop->turn;
-    bool const is_up = loop->step > 0;
+    bool const is_up = loop->step.is_variable || loop->step.constant > 0;
     /* Signed numbers compare as unsigned ones 2^31 further on. */
     uint32_t const bias = turn->is_signed ? 0x80000000u : 0;
     struct tf_loop_value const left = biased(&turn->left, bias), right = biased(&turn->right, bias);
@@ -46,18 +50,32 @@ static void write_turns(const struct tf_loop *loop, struct tf_buffer *text)
         write_value(loop, &right, text);
         tf_buffer_append_text(text, has_one_more ? " + 1u" : "");
     }
-    tf_buffer_printf(text, ", %" PRIu32 "u)", magnitude(loop->step));
+    if (loop->step.is_variable) {
+        tf_buffer_append_text(text, ", ");
+        write_value(loop, &loop->step.value, text);
+        tf_buffer_append_text(text, ")");
+    } else {
+        tf_buffer_printf(text, ", %" PRIu32 "u)", magnitude(loop->step.constant));
+    }
 }
 
-/* Every address of the group, in every turn, is below 2^32. */
+/* Every address of the group, in every turn, is below 2^32. A variable step may be anything below 2^32: each
+ * comparison holds the next one's numbers in 64 bits. */
 static void write_check(const struct tf_loop_group *group, uint32_t number, struct tf_buffer *text)
 {
-    if (group->step > 0) {
-        tf_buffer_printf(text, " & (loop_g%" PRIu32 " + %" PRIu32 "u + loop_n * %" PRIu32 "u <= 4294967295u)", number,
-                         group->above_max, magnitude(group->step));
+    if (group->step.is_variable) {
+        tf_buffer_printf(text, " & (loop_n <= 4294967295u) & (loop_n * loop_s%" PRIu32 " <= 4294967295u) & (loop_g%"
+                         PRIu32 " + %" PRIu32 "u + loop_n * loop_s%" PRIu32 " <= 4294967295u)", number, number,
+                         group->above_max, number);
         return;
     }
-    tf_buffer_printf(text, " & (loop_g%" PRIu32 " >= loop_n * %" PRIu32 "u)", number, magnitude(group->step));
+    uint32_t const step = magnitude(group->step.constant);
+    if (group->step.constant > 0) {
+        tf_buffer_printf(text, " & (loop_g%" PRIu32 " + %" PRIu32 "u + loop_n * %" PRIu32 "u <= 4294967295u)", number,
+                         group->above_max, step);
+        return;
+    }
+    tf_buffer_printf(text, " & (loop_g%" PRIu32 " >= loop_n * %" PRIu32 "u)", number, step);
     if (group->above_max != 0)
         tf_buffer_printf(text, " & (loop_g%" PRIu32 " + %" PRIu32 "u <= 4294967295u)", number, group->above_max);
 }
@@ -65,8 +83,11 @@ static void write_check(const struct tf_loop_group *group, uint32_t number, stru
 static void write_address(const struct tf_loop *loop, const struct tf_loop_access *access, struct tf_buffer *text)
 {
     const struct tf_loop_group *const group = &loop->groups[access->group];
-    tf_buffer_printf(text, "(loop_g%d %c loop_k * %" PRIu32 "u", access->group, group->step < 0 ? '-' : '+',
-                     magnitude(group->step));
+    if (group->step.is_variable)
+        tf_buffer_printf(text, "(loop_g%d + loop_k * loop_s%d", access->group, access->group);
+    else
+        tf_buffer_printf(text, "(loop_g%d %c loop_k * %" PRIu32 "u", access->group,
+                         group->step.constant < 0 ? '-' : '+', magnitude(group->step.constant));
     if (access->above != 0)
         tf_buffer_printf(text, " + %" PRIu32 "u", access->above);
     tf_buffer_append_text(text, ")");
@@ -96,20 +117,53 @@ static void write_body(const struct tf_loop *loop, struct tf_buffer *text)
     }
 }
 
+/* A group whose stores fill what a turn goes on by: those that a C compiler makes stores of whole vectors of. -1: none.
+ */
+static int32_t find_filled(const struct tf_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->group_count; i++) {
+        const struct tf_loop_group *const group = &loop->groups[i];
+        if (!group->step.is_variable && group->stored < VECTOR_BYTES && group->stored == (uint32_t)group->step.constant)
+            return (int32_t)i;
+    }
+    return -1;
+}
+
+/* Turns to be made one by one until stored vectors are aligned, where turns are many and come to that: as C compilers
+ * take arrays to be aligned, or misalignment to cost nothing, which holds for loads only. */
+static void write_first_turns(const struct tf_loop *loop, int32_t group, struct tf_buffer *text)
+{
+    tf_buffer_printf(text, "u64 const loop_m = loop_n >= 64u ? -(loop_g%" PRId32 " + %" PRIu32 "u) %% 32u / %" PRIu32
+                     "u : 0;\n", group, loop->groups[group].first_stored % VECTOR_BYTES, loop->groups[group].stored);
+    tf_buffer_append_text(text, "while (loop_k != loop_m) {\n");
+    write_body(loop, text);
+    tf_buffer_append_text(text, "loop_k++;\n}\n");
+}
+
 void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text)
 {
+    int32_t const filled = loop->line_count <= ALIGNED_LINES_MAX ? find_filled(loop) : -1;
     tf_buffer_append_text(text, "{\nu64 const loop_n = ");
     write_turns(loop, text);
     tf_buffer_append_text(text, ";\n");
     for (uint32_t i = 0; i < loop->group_count; i++) {
+        const struct tf_loop_group *const group = &loop->groups[i];
         tf_buffer_printf(text, "u64 const loop_g%" PRIu32 " = ", i);
-        write_value(loop, &loop->groups[i].start, text);
+        write_value(loop, &group->start, text);
+        tf_buffer_append_text(text, ";\n");
+        if (!group->step.is_variable)
+            continue;
+        tf_buffer_printf(text, "u64 const loop_s%" PRIu32 " = ", i);
+        write_value(loop, &group->step.value, text);
         tf_buffer_append_text(text, ";\n");
     }
     tf_buffer_append_text(text, "if (TF_TURNS_ENOUGH(loop_n) && (1u");
     for (uint32_t i = 0; i < loop->group_count; i++)
         write_check(&loop->groups[i], i, text);
-    tf_buffer_append_text(text, ")) {\nu64 loop_k = 0;\ndo {\n");
+    tf_buffer_append_text(text, ")) {\nu64 loop_k = 0;\n");
+    if (filled >= 0)
+        write_first_turns(loop, filled, text);
+    tf_buffer_append_text(text, "do {\n");
     write_body(loop, text);
     tf_buffer_append_text(text, "} while (loop_k++ != loop_n);\n} else {\n");
     write_bytes(loop->begin, loop->lines[loop->line_count - 1].end, text);

@@ -86,7 +86,8 @@ static bool is_known_identifier(const struct audit *audit, const uint8_t *at, co
     if (is_known_word(tf_text_words, tf_text_word_count, word))
         return true;
     if (audit->is_versioned && (is_known_word(tf_text_loop_words, tf_text_loop_word_count, word) ||
-                                matches(tf_text_loop_pattern, at, end)))
+                                matches(tf_text_loop_patterns[0], at, end) ||
+                                matches(tf_text_loop_patterns[1], at, end)))
         return true;
     for (size_t i = 0; i < tf_text_pattern_count; i++)
         if (matches(tf_text_patterns[i], at, end))

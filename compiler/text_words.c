@@ -502,6 +502,7 @@ const char *const tf_text_loop_words[] = {
     "TF_TURNS_ENOUGH",
     "do",
     "loop_k",
+    "loop_m",
     "loop_n",
     "tf_turns_until_zero",
     "tf_turns_while_below",
@@ -510,4 +511,4 @@ const char *const tf_text_loop_words[] = {
 };
 const size_t tf_text_loop_word_count = sizeof(tf_text_loop_words) / sizeof(tf_text_loop_words[0]);
 
-const char *const tf_text_loop_pattern = "loop_g$";
+const char *const tf_text_loop_patterns[2] = {"loop_g$", "loop_s$"};

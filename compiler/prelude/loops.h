@@ -11,14 +11,16 @@
 /* `distance` less by step in each turn, until it is 0. */
 static inline u64 tf_turns_until_zero(u32 distance, u32 step)
 {
-    return distance % step == 0 ? distance / step : TF_TURNS_UNKNOWN;
+    return step != 0 && distance % step == 0 ? distance / step : TF_TURNS_UNKNOWN;
 }
 
-/* `from` more by step in each turn, while below the limit, which is at most 2^32. */
+/* `from` more by step, which may be 0, in each turn, while below the limit, which is at most 2^32. */
 static inline u64 tf_turns_while_below(u32 from, u64 limit, u32 step)
 {
     if (from >= limit)
         return 0;
+    if (step == 0)
+        return TF_TURNS_UNKNOWN;
     u64 const turns = (limit - from - 1) / step + 1;
     return from + turns * step <= UINT32_MAX ? turns : TF_TURNS_UNKNOWN;
 }

@@ -67,6 +67,42 @@ static void counted_loops_get_a_second_version(void)
         "(loop_g0 >= loop_n * 8u)", "(loop_g0 + 16u <= 4294967295u)", "(loop_g0 - loop_k * 8u + 16u)");
 }
 
+#define TWO_STORES "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4104u, var_d0);\n"                   \
+                   "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4096u, var_d1);\n"
+
+static void vectors_are_aligned(void)
+{
+    HAS(LOOP("  var_i0 = var_l1;\n" TWO_STORES CHANGE("16"), LIMIT "  var_i0 = var_i0 != var_i1;\n"),
+        "u64 const loop_m = loop_n >= 64u ? -(loop_g0 + 0u) % 32u / 16u : 0;\nwhile (loop_k != loop_m) {\n",
+        "loop_k++;\n}\ndo {\n");
+    /* Not where there are holes, or a turn stores a whole vector. */
+    static const char *const steps[] = {"24", "32"};
+    for (size_t i = 0; i < 2; i++) {
+        char text[2048];
+        snprintf(text, sizeof(text), "var_L3: \n%s%s%s%s%s", TWO_STORES, i == 0 ? "" : TWO_STORES,
+                 "  var_i0 = var_l1;\n  var_i1 = ", steps[i],
+                 "u;\n  var_i0 += var_i1;\n  var_l1 = var_i0;\n" LIMIT "  var_i0 = var_i0 != var_i1;\n" BACK);
+        struct tf_buffer result = versioned(text);
+        CHECK(strstr((const char *)result.bytes, "loop_k") != NULL);
+        CHECK(strstr((const char *)result.bytes, "loop_m") == NULL);
+        tf_buffer_dispose(&result);
+    }
+}
+
+#define CHANGE_BY(step) "  var_i0 = var_l1;\n  var_i1 = " step ";\n  var_i0 += var_i1;\n  var_l1 = var_i0;\n"
+
+static void steps_may_be_variables(void)
+{
+    HAS(LOOP(LOAD CHANGE_BY("var_l5"), LIMIT "  var_i0 = var_i0 < var_i1;\n"),
+        "tf_turns_while_below((u32)(0u + var_l1 + var_l5), (u64)(u32)(0u + var_p2), (u32)(0u + var_l5))",
+        "u64 const loop_s0 = (u32)(0u + var_l5);\n",
+        "& (loop_n <= 4294967295u) & (loop_n * loop_s0 <= 4294967295u) & (loop_g0 + 0u + loop_n * loop_s0 <= "
+        "4294967295u)", "f64_load(&instance->w2c_M0, (loop_g0 + loop_k * loop_s0) + 8u);");
+    /* One that goes down, or a step that changes. */
+    stays(LOOP(LOAD CHANGE_BY("var_l5"), LIMIT "  var_i0 = var_i0 > var_i1;\n"));
+    stays(LOOP(LOAD CHANGE_BY("var_l5"), "  var_l5 = var_i0;\n" LIMIT "  var_i0 = var_i0 < var_i1;\n"));
+}
+
 static void every_condition_is_counted(void)
 {
     HAS(LOOP(LOAD CHANGE("8"), LIMIT "  var_i0 = var_i0 < var_i1;\n"),
@@ -170,7 +206,9 @@ static void turns_are_counted(void)
     CHECK(tf_turns_while_below(0xfffffff0u, 0xffffffffu, 64) == TF_TURNS_UNKNOWN);
     CHECK(tf_turns_while_from(5, 0, 1) == TF_TURNS_UNKNOWN && tf_turns_while_from(5, 1, 64) == TF_TURNS_UNKNOWN);
     CHECK(tf_turns_while_from(0xffffffffu, 1ull << 32, 1) == 0);
+    CHECK(tf_turns_while_below(5, 6, 0) == TF_TURNS_UNKNOWN && tf_turns_while_below(5, 5, 0) == 0);
+    CHECK(tf_turns_until_zero(5, 0) == TF_TURNS_UNKNOWN);
 }
 
-TEST_MAIN(TEST(counted_loops_get_a_second_version), TEST(every_condition_is_counted), TEST(other_loops_stay),
-          TEST(too_much_of_anything_stays), TEST(turns_are_counted))
+TEST_MAIN(TEST(counted_loops_get_a_second_version), TEST(vectors_are_aligned), TEST(steps_may_be_variables),
+          TEST(every_condition_is_counted), TEST(other_loops_stay), TEST(too_much_of_anything_stays), TEST(turns_are_counted))

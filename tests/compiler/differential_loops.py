@@ -1,6 +1,7 @@
 """Modules of counted loops, for differential.py: what compiler/loops.h is about. Their addresses are sums that run up
 and down, wrap at 2^32, start outside of the memory and come in, or the other way round; their conditions are of every
-kind, some of which are never met."""
+kind, some of which are never met. Steps are constants or variables, 0 among these. Some loops are long and fill memory
+with words of 64 bits, for which the first turns are made apart."""
 
 MEMORY = 65536
 STEPS = [1, 2, 3, 4, 5, 8, 12, 16, 24, 40, 64, 1000, 4096, 65536]
@@ -47,15 +48,22 @@ def pick_step(rng):
 class Loop:
     def __init__(self, rng):
         self.rng, self.cells = rng, []
+        self.is_fill = rng.random() < 0.15
         self.turns = rng.choice([1, 2, 5, 11, 12, 13, 14, 16, 31, 40, 100, 300])
         self.step = {"i": pick_step(rng), "j": pick_step(rng)}
+        if self.is_fill:
+            self.turns = rng.choice([63, 64, 65, 66, 67, 68, 69, 90, 300])
+            self.step["i"] = rng.choice([8, 8, 16])
+        self.is_variable = {name: rng.random() < 0.3 for name in self.step}
+        if self.is_variable["j"] and rng.random() < 0.1:
+            self.step["j"] = 0
         self.first = {name: self.pick_first(step) for name, step in self.step.items()}
         self.base = {"p": 0, "q": rng.choice([0, 8, -8, 1000, -4096, 1 << 31, rng.randrange(1 << 32)])}
         # One address of the loop is inside of the memory, mostly; the others are where they come to be.
         inside = rng.randrange(2048, MEMORY - 64)
         if self.step["i"] < 0:
             inside += -self.step["i"] * self.turns
-        self.factor = rng.choice([1, 1, 1, 2, 4, 8, 3])
+        self.factor = 1 if self.is_fill else rng.choice([1, 1, 1, 2, 4, 8, 3])
         self.base["p"] = inside - self.factor * self.first["i"]
         if rng.random() < 0.15:
             self.base["p"] += rng.choice([MEMORY, -MEMORY, 1 << 31, -4000, 60000])
@@ -101,6 +109,13 @@ class Loop:
             load = "(i32.add %s (local.get $%s))" % (load, self.rng.choice("ijq"))
         return "(%s %s %s %s)" % (self.rng.choice(STORES[kind]), self.offset(), self.address(), load)
 
+    def fill(self):
+        """Stores that fill what a turn of `i` goes on by, mostly."""
+        kind, text = self.rng.choice(["i64", "f64"]), "(i32.add (local.get $p) (local.get $i))"
+        load = "(%s.load %s %s)" % (kind, self.offset(), self.rng.choice([self.address(), text]))
+        at = 4 * self.rng.randrange(8)
+        return ["(%s.store offset=%d %s %s)" % (kind, at + 8 * i, text, load) for i in range(self.step["i"] // 8)]
+
     def turn(self):
         """The condition. `i` has changed already."""
         step, after = self.step["i"], "(local.get $i)"
@@ -127,8 +142,11 @@ class Loop:
         rng = self.rng
         sets = ["(local.set $%s %s)" % (name, operand(rng, self.cells, value))
                 for name, value in [*self.base.items(), *self.first.items()]]
-        body = [self.statement() for _ in range(rng.randrange(1, 5))]
-        changes = ["(local.set $%s (i32.add (local.get $%s) %s))" % (name, name, constant(step))
+        sets += ["(local.set $s%s %s)" % (name, operand(rng, self.cells, step)) for name, step in self.step.items()
+                 if self.is_variable[name]]
+        body = self.fill() if self.is_fill else [self.statement() for _ in range(rng.randrange(1, 5))]
+        changes = ["(local.set $%s (i32.add (local.get $%s) %s))" %
+                   (name, name, "(local.get $s%s)" % name if self.is_variable[name] else constant(step))
                    for name, step in self.step.items()]
         body.insert(rng.randrange(len(body) + 1), changes[1])
         body.insert(len(body) if rng.random() < 0.7 else rng.randrange(len(body) + 1), changes[0])
@@ -139,7 +157,7 @@ class Loop:
         lines = self.cells + sets + ["(loop $more", *[" " + line for line in body], " (br_if $more %s))" % turn]
         lines += ["(call $log-i32 (local.get $%s))" % name for name in ("i", "j", "sum", "fuel")]
         return ' (func (export "w%d") (local $p i32) (local $q i32) (local $i i32) (local $j i32) (local $sum i32) ' \
-               '(local $fuel i32)\n  %s)\n' % (number, "\n  ".join(lines))
+               '(local $fuel i32) (local $si i32) (local $sj i32)\n  %s)\n' % (number, "\n  ".join(lines))
 
 
 def module(rng):
