@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -76,6 +77,14 @@ def machine_busy_seconds():
             fields = [int(field) for field in line.split()[1:]]
             total += sum(fields[:3]) + sum(fields[5:8]) # all but idle and waiting for disks
     return total / os.sysconf("SC_CLK_TCK")
+
+
+def prefer(nice=-15):
+    """This process and all it starts go before the rest of the machine, where that is allowed."""
+    try:
+        os.nice(nice)
+    except OSError:
+        print("with the priority of all others", file=sys.stderr)
 
 
 class Foreign:
