@@ -83,7 +83,7 @@ static void spawn(char **words)
     posix_spawn_file_actions_t actions;
     size_t length = 0;
     ssize_t more;
-    int status;
+    int status = 0;
     uint64_t const start_ns = tf_clock_ns();
     if (pipe2(ends, O_CLOEXEC) != 0 || posix_spawn_file_actions_init(&actions) != 0 ||
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO) != 0)
