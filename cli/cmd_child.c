@@ -49,6 +49,7 @@ static const struct tf_option options[] = {
 #undef X
     {"--secrets-fd", "FD", NULL, "secrets of functions"},
     {"--kv-page-fd", "FD", NULL, "shared page: versions of keys"},
+    {"--kv-file-fd", "FD", NULL, "the key-value store, to read"},
     {"--domain-table-fd", "FD", NULL, "shared memory: which folder a domain means"},
     {"--running-fd", "FD", NULL, "shared page: what the worker runs"},
     {"--quarantine-fd", "FD", NULL, "shared page: what no worker must run"},
@@ -57,7 +58,7 @@ static const struct tf_option options[] = {
 struct child {
     struct tf_config config;
     long parent, index;
-    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd, kv_page_fd, secrets_fd, domain_table_fd;
+    int state_fd, acks_fd, stop_fd, running_fd, quarantine_fd, kv_page_fd, kv_file_fd, secrets_fd, domain_table_fd;
     int wake_fds[TF_WORKERS_MAX], log_fds[TF_WORKERS_MAX], listen_fds[TF_CONFIG_LISTEN_MAX];
     int tls_fds[TF_WORKERS_MAX], listen_tls_fds[TF_CONFIG_LISTEN_MAX];
     uint32_t wake_count, log_count, listen_count, tls_count, listen_tls_count;
@@ -147,6 +148,8 @@ static int on_option(void *context, const struct tf_option *option, const char *
         child->secrets_fd = (int)number;
     else if (strcmp(name, "--kv-page-fd") == 0)
         child->kv_page_fd = (int)number;
+    else if (strcmp(name, "--kv-file-fd") == 0)
+        child->kv_file_fd = (int)number;
     else if (strcmp(name, "--domain-table-fd") == 0)
         child->domain_table_fd = (int)number;
     else
@@ -258,6 +261,7 @@ static int work(const struct child *child, struct tf_error *error)
                                             .slice_us = (uint32_t)child->config.slice_us};
     worker.call_wake_fd = child->call_wake_count > 0 ? child->call_wake_fds[0] : 0;
     worker.kv_page_fd = child->kv_page_fd;
+    worker.kv_file_fd = child->kv_file_fd;
     worker.domains = tf_config_domains(&child->config, child->domain_table_fd);
     worker.has_site_files = child->config.no_site_files == 0;
     worker.tls_listen_fds = child->listen_tls_fds;

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "sites/routes.h"
+#include <terrafirma/kv.h>
 
 static char *below_cache(const struct tf_config *config, const char *what, const char *id)
 {
@@ -210,6 +211,45 @@ int tf_places_make(struct tf_config *config, struct tf_error *error)
         result = make_for(config, "kv", tf_config_kv_user(config), &config->kv_folder, error);
     if (result == TF_OK && tf_config_has_tls(config))
         result = make_for(config, "certificates", tf_config_certificates_user(config), &config->tls.folder, error);
+    return result;
+}
+
+/* The folder is the service's: what lies in it may be somebody else's doing. */
+static int open_store_in(int folder_fd, const struct passwd *owner, int *ret_fd, struct tf_error *error)
+{
+    enum { FLAGS = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK };
+    struct stat status;
+    int const made = openat(folder_fd, TF_KV_FILE, O_WRONLY | O_CREAT | O_EXCL | FLAGS, 0600);
+    bool const is_given = made < 0 || owner == NULL || fchown(made, owner->pw_uid, owner->pw_gid) == 0;
+    if (made >= 0)
+        close(made);
+    int const fd = is_given ? openat(folder_fd, TF_KV_FILE, O_RDONLY | FLAGS) : -1;
+    if (fd < 0)
+        return tf_error_system(error, "cannot open the key-value store");
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1 ||
+        status.st_uid != (owner != NULL ? owner->pw_uid : geteuid())) {
+        close(fd);
+        return tf_error_set(error, TF_ERR_SYSTEM,
+                            "the key-value store (%s) is no file of the user's that is to write it", TF_KV_FILE);
+    }
+    *ret_fd = fd;
+    return TF_OK;
+}
+
+int tf_places_open_store(const struct tf_config *config, int *ret_fd, struct tf_error *error)
+{
+    const char *const user = tf_config_kv_user(config);
+    const struct passwd *const owner = geteuid() == 0 && user != NULL ? getpwnam(user) : NULL;
+    char *path = NULL;
+    int result = tf_places_kv(config, &path, error);
+    if (result != TF_OK)
+        return result;
+    int const folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(path);
+    if (folder_fd < 0)
+        return tf_error_system(error, "cannot use the key-value store's folder");
+    result = open_store_in(folder_fd, owner, ret_fd, error);
+    close(folder_fd);
     return result;
 }
 

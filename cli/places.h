@@ -34,6 +34,9 @@ char *tf_places_state_of(const struct tf_config *config, const char *id);
 /* Makes all that are needed, and as root gives those that are new to the users of their services; folders that the
  * configuration names become real paths. Errors: SYSTEM, USAGE (no such user). */
 int tf_places_make(struct tf_config *config, struct tf_error *error);
+/* The key-value store's file, for workers to read; made where missing, for its service's user. Errors: SYSTEM (also:
+ * it is no file of that user's). */
+int tf_places_open_store(const struct tf_config *config, int *ret_fd, struct tf_error *error);
 /* The state folder, for the supervisor to write to. Errors: SYSTEM. */
 int tf_places_open_state(const struct tf_config *config, int *ret_fd, struct tf_error *error);
 

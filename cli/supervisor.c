@@ -81,6 +81,8 @@ static void give_worker(const struct tf_supervisor *supervisor, uint32_t index, 
         give(gift, wake_options[i], supervisor->service_wakes[i][1]);
     }
     give(gift, "--kv-page-fd", supervisor->kv_page_read_fd);
+    if (supervisor->kv_file_fd >= 0)
+        give(gift, "--kv-file-fd", supervisor->kv_file_fd);
     if (supervisor->secrets_fd >= 0)
         give(gift, "--secrets-fd", supervisor->secrets_fd);
     if (tf_supervisor_has_service(supervisor, TF_SERVICE_DOMAINS))

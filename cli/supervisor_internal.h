@@ -56,6 +56,7 @@ struct tf_supervisor {
     int link_fds[TF_SERVICE_COUNT][TF_WORKERS_MAX];     /* base/link.h; 0: the service is off */
     int secrets_fd;                                     /* lines of sites/secrets.h, to read; -1: none */
     int kv_page_fd, kv_page_read_fd;                    /* terrafirma/kv.h; workers only read */
+    int kv_file_fd;                                     /* the store, to read; -1: it cannot be */
     int domain_table_fd, domain_table_read_fd;          /* sites/domain_table.h; likewise. 0: none */
     int service_wakes[TF_SERVICE_COUNT][2];             /* pipes: workers wake services, and only write */
     struct tf_shared_state *state;

@@ -133,6 +133,16 @@ static int make_kv_page(struct tf_supervisor *supervisor, struct tf_error *error
     return supervisor->kv_page_read_fd >= 0 ? TF_OK : tf_error_system(error, "cannot make the key-value page");
 }
 
+/* Without it workers ask the service for all that they read. */
+static void open_kv_file(struct tf_supervisor *supervisor)
+{
+    struct tf_error error;
+    int fd = -1;
+    if (tf_places_open_store(supervisor->config, &fd, &error) != TF_OK)
+        fprintf(stderr, "terrafirma: %s; workers will ask its service for all reads\n", error.text);
+    supervisor->kv_file_fd = lift(fd);
+}
+
 /* Only workers get them, and cannot write to them. */
 static int make_secrets(struct tf_supervisor *supervisor, struct tf_error *error)
 {
@@ -283,6 +293,8 @@ int tf_supervisor_make(struct tf_supervisor *supervisor, struct tf_error *error)
         result = make_shared(supervisor, error);
     if (result == TF_OK)
         result = make_kv_page(supervisor, error);
+    if (result == TF_OK)
+        open_kv_file(supervisor);
     if (result == TF_OK)
         result = make_secrets(supervisor, error);
     if (result == TF_OK)

@@ -236,17 +236,27 @@ static void remove_call(struct tf_call *call)
 static bool answer_at_once(struct tf_calls *calls, struct tf_exchange *exchange, const struct tf_kv_call *kv,
                            uint64_t *ret_ticket)
 {
-    const uint8_t *answer;
+    const char *const site = exchange->account->site;
+    const uint8_t *known;
+    uint8_t *bytes = NULL;
     size_t length;
-    if (!tf_kv_cache_find(&calls->kv_cache, exchange->account->site, kv, &answer, &length) || !fits(exchange, length))
-        return false;
-    uint8_t *const bytes = malloc(length);
-    struct tf_call *const call = bytes != NULL ? add_call(exchange, TF_SERVICE_KV, 0) : NULL;
+    if (tf_kv_cache_find(&calls->kv_cache, site, kv, &known, &length)) {
+        bytes = fits(exchange, length) ? malloc(length) : NULL;
+        if (bytes != NULL)
+            memcpy(bytes, known, length);
+    } else {
+        bytes = tf_kv_view_get(&calls->kv_view, site, kv, exchange->worker->config->limits.kv_value_bytes, &length);
+        struct tf_kv_entry *const entry =
+            bytes != NULL ? tf_kv_cache_prepare(&calls->kv_cache, site, kv) : NULL;
+        if (entry != NULL)
+            tf_kv_cache_keep(&calls->kv_cache, entry, bytes, length);
+    }
+    struct tf_call *const call =
+        bytes != NULL && fits(exchange, length) ? add_call(exchange, TF_SERVICE_KV, 0) : NULL;
     if (call == NULL) {
         free(bytes);
         return false;
     }
-    memcpy(bytes, answer, length);
     call->bytes = bytes;
     call->length = (uint32_t)length;
     call->status = TF_SERVICE_OK;
@@ -413,6 +423,10 @@ int tf_calls_init(struct tf_worker *worker, struct tf_error *error)
                                         worker->config->limits.kv_cache_bytes, error);
     if (cached != 0)
         return cached;
+    int const viewed =
+        tf_kv_view_init(&calls->kv_view, worker->config->kv_page_fd, worker->config->kv_file_fd, error);
+    if (viewed != 0)
+        return viewed;
     for (uint32_t i = 0; i < TF_SERVICE_COUNT; i++) {
         const struct tf_worker_service *const service = &worker->config->services[i];
         struct tf_line *const line = &calls->lines[i];
@@ -461,6 +475,7 @@ void tf_calls_dispose(struct tf_worker *worker)
     if (calls->wake != NULL)
         h2o_socket_close(calls->wake);
     calls->wake = NULL;
+    tf_kv_view_dispose(&calls->kv_view);
     tf_kv_cache_dispose(&calls->kv_cache);
     free(calls->calls);
     calls->calls = NULL;

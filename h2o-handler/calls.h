@@ -20,6 +20,7 @@
 
 #include "base/link.h"
 #include "h2o-handler/kv_cache.h"
+#include "h2o-handler/kv_view.h"
 #include <terrafirma/outbound.h>
 #include <terrafirma/services.h>
 
@@ -40,6 +41,7 @@ struct tf_calls {
     struct tf_services table;
     struct tf_line lines[TF_SERVICE_COUNT];
     struct tf_kv_cache kv_cache;
+    struct tf_kv_view kv_view;
     h2o_socket_t *wake;
     struct tf_call **calls; /* by the low bits of their tickets */
     uint64_t serial;

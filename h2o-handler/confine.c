@@ -38,8 +38,9 @@ static const char *const allowed_calls[] = {
     "recvmsg", "write", "writev", "sendmsg", "sendto", "shutdown", "close", "setsockopt", "getsockopt",
     "getsockname", "getpeername", "poll", "ppoll",
     /* loading: routes, artifacts, images, static files */
-    "openat", "openat2", "fstat", "newfstatat", "statx", "stat", "lstat", "pread64", "lseek", "readlink", "readlinkat",
-    "getdents64", "access", "faccessat", "faccessat2", "dup", "memfd_create", "ftruncate", "pwrite64", "sendfile",
+    "openat", "openat2", "fstat", "newfstatat", "statx", "stat", "lstat", "pread64", "preadv2", "lseek", "readlink",
+    "readlinkat", "getdents64", "access", "faccessat", "faccessat2", "dup", "memfd_create", "ftruncate", "pwrite64",
+    "sendfile",
     /* memory: slots, dlopen, malloc */
     "munmap", "madvise", "mremap", "brk",
     /* time, threads, signals */

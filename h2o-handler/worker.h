@@ -58,6 +58,7 @@ struct tf_worker_config {
     uint16_t https_port;        /* to there */
     uint64_t hsts_s;            /* Strict-Transport-Security's max-age (RFC 6797); 0: no such header */
     int kv_page_fd;             /* struct tf_kv_page, to read; 0: there is none */
+    int kv_file_fd;             /* the key-value store's file, to read; 0: the service is asked for all */
 };
 
 /* Serves until stop_fd says stop and what was in flight is answered (bounded by limits.stop_ms). */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -146,11 +147,19 @@ static void complain(struct service *service, const char *what)
     fprintf(stderr, "terrafirma: key-value service: %s\n", what);
 }
 
+/* From here on workers may read what is on the disk. */
+static void publish(struct service *service)
+{
+    atomic_store(&service->page->number, tf_kv_number(service->store));
+}
+
 /* Where another process wrote, nothing that workers remember counts any more. */
 static void look_for_others(struct service *service)
 {
-    if (tf_kv_others_wrote(service->store))
-        atomic_fetch_add(&service->page->epoch, 1);
+    if (!tf_kv_others_wrote(service->store))
+        return;
+    publish(service);
+    atomic_fetch_add(&service->page->epoch, 1);
 }
 
 /* All of [first, end) as one batch, or nothing of it. */
@@ -176,6 +185,8 @@ static bool run_batch(struct service *service, uint32_t first, uint32_t end)
         is_fine = false;
     }
     tf_kv_abort(service->store);
+    if (is_fine && writes)
+        publish(service);
     if (!is_fine)
         drop_answers(service, first, end);
     return is_fine;
@@ -261,11 +272,27 @@ static int serve(struct service *service, struct tf_error *error)
             look_for_others(service);
         }
         if (service->is_broken)
+            atomic_store(&service->page->number, 0);
+        if (service->is_broken)
             return tf_error_set(error, TF_ERR_SYSTEM, "key-value service: the store in %s cannot be used",
                                 service->config->folder);
         if (is_stopping && !more)
             return 0;
     }
+}
+
+/* Says which file the store is, and only then what may be read of it. */
+static void open_page(struct service *service)
+{
+    struct stat status;
+    struct tf_kv_page *const page = service->page;
+    atomic_store(&page->number, 0);
+    if (fstat(tf_kv_file(service->store), &status) == 0) {
+        atomic_store(&page->device, status.st_dev);
+        atomic_store(&page->inode, status.st_ino);
+        publish(service);
+    }
+    atomic_fetch_add(&page->epoch, 1);
 }
 
 static int set_up(struct service *service, struct tf_error *error)
@@ -298,7 +325,7 @@ static int set_up(struct service *service, struct tf_error *error)
         result = tf_kv_open(config->folder, &store, true, &service->store, error);
     if (result != 0)
         return result;
-    atomic_fetch_add(&service->page->epoch, 1);
+    open_page(service);
     return tf_port_open(&port, &service->port, error);
 }
 

@@ -13,10 +13,6 @@
 #define SITE_BYTES_MAX 255u
 #define ID_BYTES sizeof(uint64_t)
 
-struct site {
-    uint64_t id, keys, bytes;
-};
-
 struct tf_kv_store {
     struct tf_kv_limits limits;
     MDB_env *env;
@@ -43,9 +39,9 @@ static int open_databases(struct tf_kv_store *store, bool for_writing, struct tf
     int failure = mdb_txn_begin(store->env, NULL, for_writing ? 0 : MDB_RDONLY, &txn);
     if (failure != 0)
         return fail(error, failure, "cannot begin");
-    failure = mdb_dbi_open(txn, "sites", flags, &store->sites);
+    failure = mdb_dbi_open(txn, TF_KV_SITES, flags, &store->sites);
     if (failure == 0)
-        failure = mdb_dbi_open(txn, "data", flags, &store->data);
+        failure = mdb_dbi_open(txn, TF_KV_DATA, flags, &store->data);
     if (failure == 0)
         failure = mdb_dbi_open(txn, "next", flags, &store->next);
     if (failure == 0)
@@ -145,9 +141,20 @@ bool tf_kv_others_wrote(struct tf_kv_store *store)
     return result;
 }
 
+uint64_t tf_kv_number(const struct tf_kv_store *store)
+{
+    return store->last;
+}
+
+int tf_kv_file(struct tf_kv_store *store)
+{
+    int fd = -1;
+    return mdb_env_get_fd(store->env, &fd) == 0 ? fd : -1;
+}
+
 /* ---- sites ---- */
 
-static bool find_site(struct tf_kv_store *store, const char *name, struct site *ret_site)
+static bool find_site(struct tf_kv_store *store, const char *name, struct tf_kv_site *ret_site)
 {
     MDB_val key = {strlen(name), (void *)(uintptr_t)name}, value;
     if (mdb_get(store->txn, store->sites, &key, &value) != 0 || value.mv_size != sizeof(*ret_site))
@@ -156,14 +163,14 @@ static bool find_site(struct tf_kv_store *store, const char *name, struct site *
     return true;
 }
 
-static int put_site(struct tf_kv_store *store, const char *name, const struct site *site)
+static int put_site(struct tf_kv_store *store, const char *name, const struct tf_kv_site *site)
 {
     MDB_val key = {strlen(name), (void *)(uintptr_t)name}, value = {sizeof(*site), (void *)(uintptr_t)site};
     return site->keys > 0 ? mdb_put(store->txn, store->sites, &key, &value, 0)
                           : mdb_del(store->txn, store->sites, &key, NULL);
 }
 
-static int new_site(struct tf_kv_store *store, struct site *ret_site)
+static int new_site(struct tf_kv_store *store, struct tf_kv_site *ret_site)
 {
     uint64_t next = 1;
     char name = 0;
@@ -173,7 +180,7 @@ static int new_site(struct tf_kv_store *store, struct site *ret_site)
         memcpy(&next, value.mv_data, sizeof(next));
     else if (failure != MDB_NOTFOUND)
         return failure == 0 ? MDB_CORRUPTED : failure;
-    *ret_site = (struct site){.id = next++};
+    *ret_site = (struct tf_kv_site){.id = next++};
     value = (MDB_val){sizeof(next), &next};
     store->is_changed = true;
     return mdb_put(store->txn, store->next, &key, &value, 0);
@@ -181,7 +188,7 @@ static int new_site(struct tf_kv_store *store, struct site *ret_site)
 
 struct tf_kv_usage tf_kv_usage_of(struct tf_kv_store *store, const char *name)
 {
-    struct site site;
+    struct tf_kv_site site;
     if (!find_site(store, name, &site))
         return (struct tf_kv_usage){0};
     return (struct tf_kv_usage){site.keys, site.bytes};
@@ -211,7 +218,7 @@ static enum tf_kv_result result_of(int failure)
 enum tf_kv_result tf_kv_get(struct tf_kv_store *store, const char *name, const void *key, size_t key_length,
                             const uint8_t **ret_value, size_t *ret_length)
 {
-    struct site site;
+    struct tf_kv_site site;
     struct data_key data_key;
     MDB_val value;
     if (!find_site(store, name, &site))
@@ -229,8 +236,8 @@ enum tf_kv_result tf_kv_get(struct tf_kv_store *store, const char *name, const v
 }
 
 /* What a site has after a change, or the limit that the change would break. */
-static enum tf_kv_result account(const struct tf_kv_store *store, struct site *site, bool is_present, size_t key_length,
-                                 size_t old_length, size_t new_length)
+static enum tf_kv_result account(const struct tf_kv_store *store, struct tf_kv_site *site, bool is_present,
+                                 size_t key_length, size_t old_length, size_t new_length)
 {
     if (new_length > store->limits.value_bytes)
         return TF_KV_VALUE_LONG;
@@ -264,7 +271,7 @@ static int put(struct tf_kv_store *store, MDB_val *key, const MDB_val *old, cons
     return failure;
 }
 
-static enum tf_kv_result remove_key(struct tf_kv_store *store, const char *name, struct site *site, MDB_val *key,
+static enum tf_kv_result remove_key(struct tf_kv_store *store, const char *name, struct tf_kv_site *site, MDB_val *key,
                                     size_t key_length, const MDB_val *old)
 {
     site->keys--;
@@ -279,7 +286,7 @@ static enum tf_kv_result remove_key(struct tf_kv_store *store, const char *name,
 enum tf_kv_result tf_kv_apply(struct tf_kv_store *store, enum tf_kv_kind kind, const char *name,
                               const struct tf_kv_call *call)
 {
-    struct site site;
+    struct tf_kv_site site;
     struct data_key data_key;
     MDB_val old;
     if (strlen(name) > SITE_BYTES_MAX || call->key_length > TF_KV_KEY_BYTES_MAX)
@@ -326,7 +333,7 @@ int tf_kv_each_site(struct tf_kv_store *store, bool (*each)(void *context, const
         return fail(error, failure, "cannot look through sites");
     while ((failure = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
         char name[SITE_BYTES_MAX + 1] = "";
-        struct site site;
+        struct tf_kv_site site;
         if (key.mv_size > SITE_BYTES_MAX || value.mv_size != sizeof(site))
             continue;
         memcpy(name, key.mv_data, key.mv_size);
@@ -343,7 +350,7 @@ int tf_kv_each_key(struct tf_kv_store *store, const char *name, const void *from
                                 size_t value_length),
                    void *context, struct tf_error *error)
 {
-    struct site site;
+    struct tf_kv_site site;
     struct data_key start;
     MDB_cursor *cursor;
     MDB_val value;

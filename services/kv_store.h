@@ -46,6 +46,10 @@ int tf_kv_commit(struct tf_kv_store *store, struct tf_error *error);
 void tf_kv_abort(struct tf_kv_store *store);
 /* True once after another process wrote: looks, and remembers what it saw; in a batch, what the batch began with. */
 bool tf_kv_others_wrote(struct tf_kv_store *store);
+/* Of the newest transaction that is on the disk, as far as is known here; they count up. */
+uint64_t tf_kv_number(const struct tf_kv_store *store);
+/* The store's file, for fstat(2); -1: it has none. The store's. */
+int tf_kv_file(struct tf_kv_store *store);
 
 /* In a batch; key lengths 0 … TF_KV_KEY_BYTES_MAX. `site` is any string of 1 … 255 bytes. */
 

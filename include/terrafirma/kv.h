@@ -11,6 +11,10 @@
  * it after a write is committed and before it is answered; so whoever starts a read after an acknowledged write finds
  * the version changed. The epoch is part of every version: a service that starts raises it, as its predecessor may
  * have died in between.
+ *
+ * The page also says which of the store's transactions is the newest that is on the disk, and which file the store is:
+ * a worker that has that file open reads it without asking (h2o-handler/kv_view.h). The number is set before the
+ * versions and the epoch are raised for what the transaction changed.
  */
 #ifndef TERRAFIRMA_KV_H
 #define TERRAFIRMA_KV_H
@@ -53,7 +57,19 @@ struct tf_kv_answer {
 struct tf_kv_page {
     _Atomic uint64_t epoch; /* 0: no service was here yet */
     uint64_t seed;          /* of hashes; the supervisor's, and constant */
+    _Atomic uint64_t number;        /* of the newest transaction that may be read; 0: ask the service */
+    _Atomic uint64_t device, inode; /* of the store's file */
     _Atomic uint32_t versions[TF_KV_VERSIONS];
+};
+
+/* The store's file in its folder, its trees, and what the tree of sites has of one. A key of the tree of data is the
+ * site's id, big-endian, and the function's key. */
+#define TF_KV_FILE "data.mdb"
+#define TF_KV_SITES "sites"
+#define TF_KV_DATA "data"
+
+struct tf_kv_site {
+    uint64_t id, keys, bytes; /* of keys and values */
 };
 
 /* 64-bit FNV-1a with a final mix, over site, NUL and key. Whoever finds keys of one hash only makes caches miss. */

@@ -7,6 +7,8 @@
  *     fill KEY BYTES          inserts that many bytes
  *     count KEY N             appends one byte N times
  *     read KEY N              reads the key N times: nanoseconds a read
+ *     make KEY N              inserts keys that begin with KEY, numbered from 0, with values of some 30 bytes
+ *     scan KEY N              reads each of those once, in another order: nanoseconds a read, and how many were there
  */
 #include <terrafirma/guest.h>
 
@@ -59,6 +61,41 @@ static void read_often(struct tf_text key, uint32_t times)
     tf_add_integer(&out, (now_ns() - began) / (times > 0 ? times : 1));
 }
 
+/* KEY followed by a number of eight digits. */
+static struct tf_text numbered(struct tf_text key, uint32_t value, char *buffer)
+{
+    memcpy(buffer, key.bytes, key.length);
+    for (size_t i = key.length + 8; i > key.length; i--, value /= 10)
+        buffer[i - 1] = (char)('0' + value % 10);
+    return (struct tf_text){buffer, key.length + 8};
+}
+
+static void make_many(struct tf_text key, uint32_t count)
+{
+    char buffer[512], value[] = "value of the key with the number";
+    for (uint32_t i = 0; i < count && key.length < 500; i++) {
+        struct tf_text const name = numbered(key, i, buffer);
+        hostcall_kvstore_insert(name.bytes, name.length, (const uint8_t *)value, sizeof(value));
+    }
+    tf_add_string(&out, "made");
+}
+
+static void scan(struct tf_text key, uint32_t count)
+{
+    char buffer[512];
+    uint8_t *value;
+    size_t length;
+    uint32_t there = 0;
+    int64_t const began = now_ns();
+    for (uint32_t i = 0; i < count && key.length < 500; i++) {
+        struct tf_text const name = numbered(key, (uint32_t)((uint64_t)i * 7919 % count), buffer);
+        there += hostcall_kvstore_get(&value, &length, name.bytes, name.length);
+    }
+    tf_add_integer(&out, (now_ns() - began) / (count > 0 ? count : 1));
+    tf_add_byte(&out, ' ');
+    tf_add_integer(&out, there);
+}
+
 static void say(bool yes)
 {
     tf_add_byte(&out, yes ? '1' : '0');
@@ -88,6 +125,10 @@ static void act(struct tf_text line)
         tf_add_string(&out, "counted");
     } else if (tf_equals(verb, "read")) {
         read_often(key, number(line));
+    } else if (tf_equals(verb, "make")) {
+        make_many(key, number(line));
+    } else if (tf_equals(verb, "scan")) {
+        scan(key, number(line));
     } else {
         tf_fail("no such verb");
     }

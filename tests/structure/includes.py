@@ -30,7 +30,7 @@ OUTSIDE = (
     (re.compile(r"^h2o(\.h$|/)"), {"h2o-handler", "benchmarks", "tests"}),
     (re.compile(r"^dlfcn\.h$"), {"loader", "tests", "benchmarks"}),
     (re.compile(r"^curl/"), {"services", "tests"}),
-    (re.compile(r"^(ares|lmdb)\.h$"), {"services", "sites", "tests"}),
+    (re.compile(r"^(ares|lmdb)\.h$"), {"services", "sites", "tests", "benchmarks"}),
     (re.compile(r"^(openssl/ssl|nghttp2/)"), {"h2o-handler", "sites", "services", "tests", "benchmarks"}),
     (re.compile(r"^(libelf|gelf|elf)\.h$"), {"compiler", "loader", "runtime", "tests"}),
     (re.compile(r"^yaml\.h$"), {"cli", "sites", "tests"}),
