@@ -116,9 +116,9 @@ static int by_size(const void *a, const void *b)
 static void measure(void)
 {
     struct tf_kv_view view;
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi sites, data;
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi sites = 0, data = 0;
     int page_fd;
     char path[64];
     double first = 0, by_view[ROUNDS], by_lmdb[ROUNDS];
