@@ -40,16 +40,21 @@ static bool read_loop(struct tf_loop *loop, const uint8_t *at, const uint8_t *en
 static void version(struct tf_loop *loop, const uint8_t *at, const uint8_t *end, struct tf_buffer *text)
 {
     const uint8_t *written = at;
-    while (at < end) {
+    uint32_t in_text = 0, in_function = 0;
+    while (at < end && in_text < TF_LOOP_TEXT_MAX) {
         const uint8_t *next = end_of_line(at, end);
         struct tf_loop_line head;
-        if (is_head(at, next)) {
+        if (*at == '}')
+            in_function = 0;
+        if (in_function < TF_LOOP_FUNCTION_MAX && is_head(at, next)) {
             tf_loops_read_line(at, next, &head);
             loop->begin = at;
             loop->label = head.number;
             if (head.form == TF_LOOP_HEAD && read_loop(loop, next, end) && tf_loops_analyse(loop)) {
                 tf_buffer_append(text, written, (size_t)(at - written));
                 tf_loops_write(loop, text);
+                in_function++;
+                in_text++;
                 written = next = loop->lines[loop->line_count - 1].end;
             }
         }

@@ -67,7 +67,7 @@ static void counted_loops_get_a_second_version(void)
         "(loop_g0 >= loop_n * 8u)", "(loop_g0 + 16u <= 4294967295u)", "(loop_g0 - loop_k * 8u + 16u)");
 }
 
-#define TWO_STORES "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4104u, var_d0);\n"                   \
+#define TWO_STORES "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4104u, var_d0);\n"              \
                    "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4096u, var_d1);\n"
 
 static void vectors_are_aligned(void)
@@ -169,6 +169,45 @@ static void too_much_of_anything_stays(void)
     tf_buffer_dispose(&text);
 }
 
+static uint32_t count(const struct tf_buffer *text, const char *word)
+{
+    uint32_t found = 0;
+    for (const char *at = (const char *)text->bytes; (at = strstr(at, word)) != NULL; at++)
+        found++;
+    return found;
+}
+
+/* Very many loops, in one function and in many: few second versions in each, not many in all, and the text grows by so
+ * much alone. */
+static void second_versions_are_few(void)
+{
+    static const char loop[] = LOOP(LOAD STORE CHANGE("8"), LIMIT "  var_i0 = var_i0 != var_i1;\n");
+    struct tf_buffer text, result;
+    struct tf_error error;
+    tf_buffer_init(&text, 64u << 20);
+    for (unsigned function = 0; function < 200; function++) {
+        tf_buffer_append_text(&text, "static void f() {\n");
+        for (unsigned i = 0; i < (function == 0 ? 20000 : 50); i++)
+            tf_buffer_append_text(&text, loop);
+        tf_buffer_append_text(&text, "}\n");
+        if (function == 0) {
+            tf_buffer_init(&result, 64u << 20);
+            CHECK(tf_loops_version(text.bytes, text.length, &result, &error) == 0);
+            CHECK(result.length < text.length + 64 * 2048);
+            tf_buffer_append_byte(&result, 0);
+            CHECK(count(&result, "loop_k = 0;") == 64);
+            tf_buffer_dispose(&result);
+        }
+    }
+    tf_buffer_init(&result, 64u << 20);
+    CHECK(tf_loops_version(text.bytes, text.length, &result, &error) == 0);
+    CHECK(result.length < text.length + 4096 * 2048);
+    tf_buffer_append_byte(&result, 0);
+    CHECK(count(&result, "loop_k = 0;") == 4096);
+    tf_buffer_dispose(&result);
+    tf_buffer_dispose(&text);
+}
+
 /* Turn by turn, modulo 2^32, as the loop does it. */
 static u64 slowly(u32 from, u32 limit, int32_t step, bool is_below, bool has_limit)
 {
@@ -211,4 +250,5 @@ static void turns_are_counted(void)
 }
 
 TEST_MAIN(TEST(counted_loops_get_a_second_version), TEST(vectors_are_aligned), TEST(steps_may_be_variables),
-          TEST(every_condition_is_counted), TEST(other_loops_stay), TEST(too_much_of_anything_stays), TEST(turns_are_counted))
+          TEST(every_condition_is_counted), TEST(other_loops_stay), TEST(too_much_of_anything_stays),
+          TEST(second_versions_are_few), TEST(turns_are_counted))
