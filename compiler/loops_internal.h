@@ -18,8 +18,8 @@
 #define TF_LOOP_GROUPS_MAX 12u
 #define TF_LOOP_CONDITIONS_MAX 16u
 #define TF_LOOP_STEP_MAX (1 << 20)
-/* A C compiler's time for a function of very many loops is not linear, and second versions are to be no way to spend it:
- * what comes behind so many stays as it is. */
+/* A C compiler's time for a function of very many loops is not linear, and second versions are to be no way to spend
+ * it: what comes behind so many stays as it is. */
 #define TF_LOOP_FUNCTION_MAX 64u
 #define TF_LOOP_TEXT_MAX 4096u
 
