@@ -267,6 +267,7 @@ static int work(const struct child *child, struct tf_error *error)
     worker.tls_listen_fds = child->listen_tls_fds;
     worker.tls_listen_count = child->listen_tls_count;
     worker.tls_channel_fd = child->tls_count > 0 ? child->tls_fds[0] : 0;
+    worker.issues = child->config.tls.acme != NULL;
     worker.default_host = child->config.tls.default_host;
     worker.redirects = child->config.tls.redirect == 0;
     worker.https_port = (uint16_t)child->config.tls.https_port;

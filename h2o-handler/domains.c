@@ -9,6 +9,7 @@
 #include "h2o-handler/dispatch.h"
 #include "h2o-handler/response.h"
 #include "h2o-handler/state.h"
+#include "h2o-handler/tls.h"
 #include "sites/domain_service.h"
 
 /* A question that was not answered for so long is lost: its place is used again. */
@@ -99,9 +100,9 @@ static struct tf_domain_question *ask(struct tf_worker *worker, const char *host
     return question;
 }
 
-void tf_domains_refresh(struct tf_worker *worker, const char *host)
+bool tf_domains_refresh(struct tf_worker *worker, const char *host)
 {
-    (void)ask(worker, host);
+    return ask(worker, host) != NULL;
 }
 
 /* ---- requests that wait ---- */
@@ -150,10 +151,12 @@ void tf_domains_wait(struct tf_worker *worker, h2o_req_t *req, const char *host,
     domains->waited++;
 }
 
-/* The question is answered: those that waited go on, or come back later. */
+/* The question is answered: requests and handshakes that waited go on, or come back later. */
 static void end_question(struct tf_worker *worker, struct tf_domain_question *question, bool is_known)
 {
+    char host[TF_SITE_NAME_BYTES];
     h2o_linklist_t waiting;
+    memcpy(host, question->host, sizeof(host));
     h2o_linklist_init_anchor(&waiting);
     h2o_linklist_insert_list(&waiting, &question->waiting);
     remove_question(&worker->domains, question);
@@ -167,6 +170,8 @@ static void end_question(struct tf_worker *worker, struct tf_domain_question *qu
         else
             answer_later(worker, req, arrived_ns);
     }
+    if (worker->tls != NULL)
+        tf_tls_domain_known(worker->tls, host, is_known);
 }
 
 /* ---- the link ---- */

@@ -56,8 +56,8 @@ struct tf_link_events tf_domains_events(struct tf_worker *worker);
 /* Its counters, and of the first worker those of the service. */
 void tf_domains_tell(const struct tf_worker *worker, struct tf_log_facts *facts);
 
-/* Asks, unless that is under way already: what is known goes on being used meanwhile. */
-void tf_domains_refresh(struct tf_worker *worker, const char *host);
+/* Asks, unless that is under way already: what is known goes on being used meanwhile. False: it cannot be asked now. */
+bool tf_domains_refresh(struct tf_worker *worker, const char *host);
 /* Keeps the request until the host is known, then dispatches it anew (dispatch.h); or answers it. */
 void tf_domains_wait(struct tf_worker *worker, h2o_req_t *req, const char *host, uint64_t arrived_ns);
 

@@ -44,11 +44,45 @@ static void on_connection_close(void *data)
     struct tf_connection *const connection = data;
     struct tf_listeners *const listeners = connection->listeners;
     h2o_linklist_unlink(&connection->link);
-    listeners->connection_count--;
     free(connection->tls_host);
     free(connection);
+    tf_listeners_give_back(listeners);
+}
+
+void tf_listeners_hold(struct tf_listeners *listeners)
+{
+    listeners->connection_count++;
+}
+
+void tf_listeners_give_back(struct tf_listeners *listeners)
+{
+    listeners->connection_count--;
     if (listeners->connection_count < listeners->connections_max)
         resume(listeners);
+}
+
+static void serve(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, h2o_socket_t *socket, bool has_waited)
+{
+    struct tf_connection *const connection = calloc(1, sizeof(*connection));
+    if (connection == NULL) {
+        h2o_socket_close(socket);
+        return;
+    }
+    connection->listeners = listeners;
+    connection->accept = accept;
+    connection->socket = socket;
+    connection->is_tls = accept->ssl_ctx != NULL;
+    connection->has_waited = has_waited;
+    h2o_linklist_insert(&listeners->connections, &connection->link);
+    tf_listeners_hold(listeners);
+    socket->on_close.cb = on_connection_close;
+    socket->on_close.data = connection;
+    h2o_accept(accept, socket);
+}
+
+void tf_listeners_adopt(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, h2o_socket_t *socket)
+{
+    serve(listeners, accept, socket, true);
 }
 
 /* False when nothing more can be accepted now. */
@@ -69,22 +103,10 @@ static bool accept_one(const struct tf_listening *listening)
         }
         return false;
     }
-    struct tf_connection *const connection = calloc(1, sizeof(*connection));
-    if (connection == NULL) {
-        h2o_socket_close(socket);
-        return false;
-    }
     /* libh2o has no limit on how long a client may leave a response unread; the kernel has. */
     setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_USER_TIMEOUT, &listeners->send_ms,
                sizeof(listeners->send_ms));
-    connection->listeners = listeners;
-    connection->socket = socket;
-    connection->is_tls = listening->accept->ssl_ctx != NULL;
-    h2o_linklist_insert(&listeners->connections, &connection->link);
-    listeners->connection_count++;
-    socket->on_close.cb = on_connection_close;
-    socket->on_close.data = connection;
-    h2o_accept(listening->accept, socket);
+    serve(listeners, listening->accept, socket, false);
     return true;
 }
 

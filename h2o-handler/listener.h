@@ -22,9 +22,11 @@
 struct tf_connection {
     h2o_linklist_t link;
     struct tf_listeners *listeners;
+    h2o_accept_ctx_t *accept;
     h2o_socket_t *socket;
     char *tls_host;     /* owned; the name that the client asked for in its handshake; NULL: no TLS, or none yet */
     bool is_tls;
+    bool has_waited;    /* for its host's first certificate (tls_wait.h) */
     bool is_challenge;  /* the handshake was for the answer to a challenge alone */
     uint32_t in_flight; /* requests that were handed on and not yet answered to the end */
     bool is_shut;
@@ -62,6 +64,13 @@ void tf_listeners_open(struct tf_listeners *listeners);
 void tf_listeners_close(struct tf_listeners *listeners);
 /* Ends connections that have no request in flight and none half-read. */
 void tf_listeners_shut_idle(struct tf_listeners *listeners);
+
+/* A connection that somebody else keeps counts against the cap, between these. */
+void tf_listeners_hold(struct tf_listeners *listeners);
+void tf_listeners_give_back(struct tf_listeners *listeners);
+/* Serves a connection that was kept, as if it had been accepted now; owns the socket, whose input may hold what was
+ * read already. */
+void tf_listeners_adopt(struct tf_listeners *listeners, h2o_accept_ctx_t *accept, h2o_socket_t *socket);
 
 struct tf_connection *tf_connection_of(const h2o_req_t *req);
 /* Sends what is queued, then ends the connection: libh2o notices and frees it on its own path, which makes this safe

@@ -83,7 +83,7 @@ static void ask_domain(struct tf_worker *worker, const struct tf_routes *routes,
     }
     place->check_ns = fact.refresh_ns;
     if (now_ns >= fact.refresh_ns) {
-        tf_domains_refresh(worker, host);
+        (void)tf_domains_refresh(worker, host);
         place->check_ns = now_ns + ASK_AGAIN_NS < fact.until_ns ? now_ns + ASK_AGAIN_NS : fact.until_ns;
     }
     if (fact.verdict == TF_DOMAIN_MAPPED)
@@ -140,16 +140,16 @@ const struct tf_place *tf_place_of(struct tf_worker *worker, const struct tf_rou
     return &memo->place;
 }
 
-bool tf_place_is_own(struct tf_worker *worker, const char *host)
+enum tf_place_owner tf_place_owner_of(struct tf_worker *worker, const char *host)
 {
     struct tf_place place;
     const struct tf_routes *const routes = worker->routes.current;
     if (routes == NULL)
-        return false;
+        return TF_PLACE_NOBODYS;
     find_out(worker, routes, h2o_iovec_init(host, strlen(host)), tf_clock_ns(), &place);
     if (place.kind == TF_PLACE_UNKNOWN)
-        tf_domains_refresh(worker, host);
-    return place.kind == TF_PLACE_SITE && strcmp(place.site, default_site) != 0;
+        return tf_domains_refresh(worker, host) ? TF_PLACE_ASKED : TF_PLACE_NOBODYS;
+    return place.kind == TF_PLACE_SITE && strcmp(place.site, default_site) != 0 ? TF_PLACE_ITS_OWN : TF_PLACE_NOBODYS;
 }
 
 bool tf_place_is_same(struct tf_worker *worker, const char *host, const h2o_req_t *req, uint64_t now_ns)

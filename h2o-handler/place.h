@@ -49,9 +49,12 @@ static inline bool tf_place_holds(const struct tf_domain_seen *seen, uint64_t ch
 const struct tf_place *tf_place_of(struct tf_worker *worker, const struct tf_routes *routes, const h2o_req_t *req,
                                    uint64_t now_ns);
 
+enum tf_place_owner { TF_PLACE_NOBODYS, TF_PLACE_ITS_OWN, TF_PLACE_ASKED };
+
 /* Whether the host has a site of its own: by the operator's mapping, by a folder of its name, or by what is known of
- * its records; _default is nobody's own. Where its records are not known, they are asked for. */
-bool tf_place_is_own(struct tf_worker *worker, const char *host);
+ * its records; _default is nobody's own. Where its records are not known, they are asked for: ASKED, if they could be;
+ * the answer is told to tf_tls_domain_known. */
+enum tf_place_owner tf_place_owner_of(struct tf_worker *worker, const char *host);
 /* Whether the request's host means the same site, and folder in it, as `host` (in lower case). */
 bool tf_place_is_same(struct tf_worker *worker, const char *host, const h2o_req_t *req, uint64_t now_ns);
 

@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "h2o-handler/listener.h"
 #include "h2o-handler/tls_parsed.h"
+#include "h2o-handler/tls_wait.h"
 #include "sites/site.h"
 #include "sites/tls_channel.h"
 #include "sites/tls_table.h"
@@ -31,8 +32,10 @@
 #define WANTS 256u
 #define WANT_AGAIN_NS (5 * TF_NS_PER_S)
 
+/* A host that the service was told of. */
 struct want {
     uint64_t hash, at_ns;
+    bool is_refused; /* the service said that there will be none for now */
 };
 
 struct tf_tls {
@@ -43,7 +46,47 @@ struct tf_tls {
     EVP_CIPHER *ticket_cipher;
     h2o_socket_t *channel;
     struct want wants[WANTS];
+    struct tf_tls_waiting waiting;
+    /* The client's first message, from when it was read until it was judged, in the same call; OpenSSL's. */
+    const uint8_t *hello;
+    size_t hello_length;
 };
+
+/* ---- hosts that want a certificate ---- */
+
+static uint64_t hash_of(const char *host)
+{
+    uint64_t hash = 0xcbf29ce484222325ull;
+    for (; *host != '\0'; host++)
+        hash = (hash ^ (uint8_t)*host) * 0x100000001b3ull;
+    return hash;
+}
+
+/* Tells the service of a host that is served, now and then. */
+static const struct want *tell_wanted(struct tf_tls *tls, const char *host)
+{
+    uint8_t message[1 + TF_SITE_NAME_BYTES] = {TF_TLS_WANT};
+    size_t const length = strlen(host);
+    uint64_t const now_ns = tf_clock_ns(), hash = hash_of(host);
+    struct want *const want = &tls->wants[(hash ^ hash >> 32) % WANTS];
+    if (want->hash == hash && now_ns - want->at_ns < WANT_AGAIN_NS)
+        return want;
+    *want = (struct want){hash, now_ns, false};
+    memcpy(message + 1, host, length);
+    tf_tls_channel_send(tls->config.channel_fd, message, 1 + length, -1);
+    return want;
+}
+
+/* "": of no host, for now. */
+static void hear_of_none(struct tf_tls *tls, const char *host)
+{
+    uint64_t const hash = hash_of(host);
+    for (size_t i = 0; i < WANTS; i++) {
+        if (host[0] == '\0' || tls->wants[i].hash == hash)
+            tls->wants[i].is_refused = true;
+    }
+    tf_tls_waiting_end(&tls->waiting, host[0] != '\0' ? host : NULL);
+}
 
 /* ---- the client's first message ---- */
 
@@ -104,11 +147,36 @@ static bool use(struct tf_tls *tls, SSL *ssl, const struct tf_tls_certificate *c
            SSL_use_cert_and_key(ssl, pair->leaf, pair->key, pair->chain, 1) == 1;
 }
 
-/* Called before a session is looked for, which OpenSSL's server name callback is not; a second time after a
- * HelloRetryRequest. */
-static int on_client_hello(SSL *ssl, int *alert, void *context)
+static void on_message(int is_sent, int version, int type, const void *bytes, size_t length, SSL *ssl, void *context)
 {
     struct tf_tls *const tls = context;
+    (void)version;
+    (void)ssl;
+    if (!is_sent && type == SSL3_RT_HANDSHAKE && length > 0 && *(const uint8_t *)bytes == SSL3_MT_CLIENT_HELLO) {
+        tls->hello = bytes;
+        tls->hello_length = length;
+    }
+}
+
+/* What becomes of a handshake whose host has no certificate. RETRY makes libh2o close its descriptor of the connection
+ * without a word. */
+static int wait_or_fail(struct tf_tls *tls, const struct tf_connection *connection, const char *host)
+{
+    bool is_refused = true;
+    enum tf_place_owner const owner = tls->config.owner_of(tls->config.context, host);
+    if (owner == TF_PLACE_ITS_OWN)
+        is_refused = tell_wanted(tls, host)->is_refused;
+    else if (owner == TF_PLACE_ASKED)
+        is_refused = false;
+    return !is_refused && !connection->has_waited &&
+                   tf_tls_waiting_add(&tls->waiting, connection, tls->hello, tls->hello_length, host,
+                                      owner == TF_PLACE_ASKED)
+               ? SSL_CLIENT_HELLO_RETRY
+               : SSL_CLIENT_HELLO_ERROR;
+}
+
+static int judge_client_hello(SSL *ssl, int *alert, struct tf_tls *tls)
+{
     struct tf_connection *const connection = connection_of(ssl);
     struct tf_tls_certificate certificate;
     char host[TF_SITE_NAME_BYTES];
@@ -120,8 +188,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *context)
         if (tls->table == NULL || !tf_tls_table_find_alpn(tls->table, host, strlen(host), &certificate))
             return SSL_CLIENT_HELLO_ERROR;
     } else if (tls->table == NULL || !tf_tls_table_find(tls->table, host, strlen(host), &certificate)) {
-        tf_tls_want(tls, host);
-        return SSL_CLIENT_HELLO_ERROR;
+        return wait_or_fail(tls, connection, host);
     }
     char *const name = strdup(host);
     if (name == NULL || !use(tls, ssl, &certificate, host)) {
@@ -133,6 +200,19 @@ static int on_client_hello(SSL *ssl, int *alert, void *context)
     free(connection->tls_host);
     connection->tls_host = name;
     return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* Called before a session is looked for, which OpenSSL's server name callback is not; a second time after a
+ * HelloRetryRequest. */
+static int on_client_hello(SSL *ssl, int *alert, void *context)
+{
+    struct tf_tls *const tls = context;
+    int const result = judge_client_hello(ssl, alert, tls);
+    tls->hello = NULL;
+    tls->hello_length = 0;
+    /* Of what follows, each record would be told. */
+    SSL_set_msg_callback(ssl, NULL);
+    return result;
 }
 
 static int on_select_protocol(SSL *ssl, const unsigned char **ret_protocol, unsigned char *ret_length,
@@ -210,41 +290,57 @@ static void say_adopted(struct tf_tls *tls)
     tf_tls_channel_send(tls->config.channel_fd, message, sizeof(message), -1);
 }
 
+static bool has_certificate(void *context, const char *host)
+{
+    return tf_tls_has_certificate(context, host);
+}
+
 static void on_channel(h2o_socket_t *socket, const char *failure)
 {
     struct tf_tls *const tls = socket->data;
-    uint8_t message[TF_TLS_MESSAGE_BYTES];
+    uint8_t message[TF_TLS_MESSAGE_BYTES + 1];
+    bool is_new = false;
     int fd;
     if (failure != NULL)
         return;
-    for (size_t got; (got = tf_tls_channel_receive(tls->config.channel_fd, message, sizeof(message), &fd)) > 0;) {
+    for (size_t got; (got = tf_tls_channel_receive(tls->config.channel_fd, message, TF_TLS_MESSAGE_BYTES, &fd)) > 0;) {
         struct tf_tls_table *table = NULL;
         if (fd != -1 && message[0] == TF_TLS_TABLE && tf_tls_table_map(fd, &table, NULL) == 0) {
             tf_tls_table_unmap(&tls->table);
             tls->table = table;
+            is_new = true;
             say_adopted(tls);
+        } else if (message[0] == TF_TLS_NONE) {
+            message[got] = '\0';
+            hear_of_none(tls, (const char *)message + 1);
         }
         if (fd != -1)
             close(fd);
     }
+    if (is_new)
+        tf_tls_waiting_resume(&tls->waiting, has_certificate, tls);
 }
 
 void tf_tls_want(struct tf_tls *tls, const char *host)
 {
-    uint8_t message[1 + TF_SITE_NAME_BYTES] = {TF_TLS_WANT};
-    size_t const length = strlen(host);
-    uint64_t const now_ns = tf_clock_ns();
-    uint64_t hash = 0xcbf29ce484222325ull;
-    if (!tls->config.is_served(tls->config.context, host))
+    if (tls->config.owner_of(tls->config.context, host) == TF_PLACE_ITS_OWN)
+        (void)tell_wanted(tls, host);
+}
+
+void tf_tls_domain_known(struct tf_tls *tls, const char *host, bool is_known)
+{
+    if (!tf_tls_waiting_asks(&tls->waiting, host))
         return;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (uint8_t)host[i]) * 0x100000001b3ull;
-    struct want *const want = &tls->wants[(hash ^ hash >> 32) % WANTS];
-    if (want->hash == hash && now_ns - want->at_ns < WANT_AGAIN_NS)
-        return;
-    *want = (struct want){hash, now_ns};
-    memcpy(message + 1, host, length);
-    tf_tls_channel_send(tls->config.channel_fd, message, 1 + length, -1);
+    if (is_known && tls->config.owner_of(tls->config.context, host) == TF_PLACE_ITS_OWN &&
+        !tell_wanted(tls, host)->is_refused)
+        tf_tls_waiting_is_known(&tls->waiting, host);
+    else
+        tf_tls_waiting_end(&tls->waiting, host);
+}
+
+void tf_tls_stop_waiting(struct tf_tls *tls)
+{
+    tf_tls_waiting_dispose(&tls->waiting);
 }
 
 h2o_iovec_t tf_tls_challenge(const struct tf_tls *tls, const char *token, size_t length)
@@ -280,6 +376,8 @@ static int make_context(struct tf_tls *tls, struct tf_error *error)
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 1);
     SSL_CTX_set_timeout(context, SESSION_S);
+    SSL_CTX_set_msg_callback(context, on_message);
+    SSL_CTX_set_msg_callback_arg(context, tls);
     SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
     SSL_CTX_set_alpn_select_cb(context, on_select_protocol, tls);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket);
@@ -312,6 +410,7 @@ int tf_tls_watch(struct tf_tls *tls, h2o_loop_t *loop, struct tf_error *error)
         return tf_error_system(error, "cannot duplicate the way to the certificate service");
     tls->channel = h2o_evloop_socket_create(loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     tls->channel->data = tls;
+    tf_tls_waiting_init(&tls->waiting, loop, tls->config.wait_ms, tls->config.waiters, tls->config.host_waiters);
     h2o_socket_read_start(tls->channel, on_channel);
     tf_tls_channel_send(tls->config.channel_fd, &hello, sizeof(hello), -1);
     return 0;
@@ -321,6 +420,7 @@ void tf_tls_destroy(struct tf_tls **tls)
 {
     if (*tls == NULL)
         return;
+    tf_tls_waiting_dispose(&(*tls)->waiting);
     if ((*tls)->channel != NULL)
         h2o_socket_close((*tls)->channel);
     SSL_CTX_free((*tls)->context);

@@ -3,7 +3,8 @@
  *
  * One SSL_CTX for all; before anything else of a handshake is looked at, the name that the client asked for chooses
  * certificate and session context, so that a session of one host is none of another's. A name without a certificate
- * ends the handshake with the alert unrecognized_name: none is shown to whom it does not concern. Certificates lie
+ * ends the handshake with the alert unrecognized_name: none is shown to whom it does not concern. Where one is to be had
+ * from the authority, the handshake waits for it (tls_wait.h). Certificates lie
  * unparsed in shared pages (sites/tls_table.h); those in use are kept parsed, the least recently used go.
  *
  * The event loop's thread only. Nothing here opens a file or waits.
@@ -16,6 +17,7 @@
 
 #include <h2o.h>
 
+#include "h2o-handler/place.h"
 #include <terrafirma/error.h>
 
 struct tf_tls;
@@ -24,8 +26,10 @@ struct tf_tls_config {
     int channel_fd;           /* sites/tls_channel.h; stays the caller's */
     const char *default_host; /* whose certificate a client without a name gets; NULL: none, its handshake fails */
     uint32_t parsed_max;
+    /* Handshakes that wait for a first certificate; where none are issued, wait_ms is 0 and none does. */
+    uint64_t wait_ms, waiters, host_waiters;
     /* Whether a host is one of ours: only then is the service told that its certificate is wanted. */
-    bool (*is_served)(void *context, const char *host);
+    enum tf_place_owner (*owner_of)(void *context, const char *host);
     void *context;
 };
 
@@ -40,6 +44,10 @@ SSL_CTX *tf_tls_context(struct tf_tls *tls);
 void tf_tls_want(struct tf_tls *tls, const char *host);
 /* The answer to a challenge of http-01, valid until the loop's next turn; base NULL: no such token. */
 h2o_iovec_t tf_tls_challenge(const struct tf_tls *tls, const char *token, size_t length);
+/* The records of a domain that TF_PLACE_ASKED was said of were looked up, or could not be. */
+void tf_tls_domain_known(struct tf_tls *tls, const char *host, bool is_known);
+/* The worker stops: what waits for a certificate waits no longer. */
+void tf_tls_stop_waiting(struct tf_tls *tls);
 bool tf_tls_has_certificate(const struct tf_tls *tls, const char *host);
 
 #endif

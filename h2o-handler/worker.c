@@ -129,9 +129,9 @@ static void dispose(struct tf_worker *worker)
 }
 
 /* The host policy of certificates. */
-static bool is_served(void *context, const char *host)
+static enum tf_place_owner owner_of(void *context, const char *host)
 {
-    return tf_place_is_own(context, host);
+    return tf_place_owner_of(context, host);
 }
 
 static int make_tls(struct tf_worker *worker, struct tf_error *error)
@@ -140,7 +140,10 @@ static int make_tls(struct tf_worker *worker, struct tf_error *error)
     struct tf_tls_config const tls = {.channel_fd = config->tls_channel_fd,
                                       .default_host = config->default_host,
                                       .parsed_max = (uint32_t)config->limits.tls_parsed,
-                                      .is_served = is_served,
+                                      .wait_ms = config->issues ? config->limits.tls_wait_ms : 0,
+                                      .waiters = config->limits.tls_waiters,
+                                      .host_waiters = config->limits.tls_host_waiters,
+                                      .owner_of = owner_of,
                                       .context = worker};
     return config->tls_channel_fd != 0 ? tf_tls_create(&tls, &worker->tls, error) : 0;
 }
@@ -215,6 +218,8 @@ static void turn(struct tf_worker *worker, int32_t wait_ms)
 static bool drain(struct tf_worker *worker)
 {
     uint64_t const until_ns = tf_clock_ns() + worker->config->limits.stop_ms * TF_NS_PER_MS;
+    if (worker->tls != NULL)
+        tf_tls_stop_waiting(worker->tls);
     tf_server_stop(&worker->server);
     while (!tf_server_is_idle(&worker->server) && tf_clock_ns() < until_ns)
         turn(worker, STOPPING_WAIT_MS);

@@ -53,6 +53,7 @@ struct tf_worker_config {
     const int *tls_listen_fds;  /* as listen_fds, for connections that begin with a handshake */
     uint32_t tls_listen_count;
     int tls_channel_fd;         /* of the certificate service (sites/tls_channel.h); 0: TLS is not served */
+    bool issues;                /* certificates are to be had from an authority */
     const char *default_host;   /* whose certificate clients without a name get; NULL: none */
     bool redirects;             /* from HTTP, where a host has a certificate */
     uint16_t https_port;        /* to there */

@@ -151,14 +151,6 @@ static void take_hosts(struct tf_certificates *service)
     }
 }
 
-void tf_acme_want(struct tf_certificates *service, const char *name)
-{
-    struct tf_acme_host *const host =
-        is_served(service, name) ? tf_acme_add_host(&service->acme, name, service->config->most) : NULL;
-    if (host != NULL)
-        host->is_wanted = true;
-}
-
 /* The operator's certificate is the one in use: ours would not be. */
 static bool is_supplied(const struct tf_certificates *service, const char *name)
 {
@@ -203,6 +195,31 @@ static bool is_held_back(struct tf_certificates *service, struct tf_acme_host *h
     if (host->next_try < now - 3600)
         fprintf(stderr, "terrafirma: certificates: %s waits: %s is reached\n", host->name, limit);
     host->next_try = now + HELD_BACK_S;
+    tf_certificates_none(service, host->name);
+    return true;
+}
+
+/* What a failure or a limit puts off is not waited for. */
+static bool is_put_off(const struct tf_acme *acme, const struct tf_acme_host *host)
+{
+    int64_t const now = now_s();
+    return host->certificate == NULL && !host->is_ordered &&
+           (now < host->next_try || (!acme->has_account && now < acme->account_next_try));
+}
+
+bool tf_acme_want(struct tf_certificates *service, const char *name)
+{
+    struct tf_acme *const acme = &service->acme;
+    if (service->config->acme.directory == NULL)
+        return false;
+    take_hosts(service); /* the worker may know a folder that appeared since */
+    struct tf_acme_host *const host =
+        is_served(service, name) ? tf_acme_add_host(acme, name, service->config->most) : NULL;
+    if (host == NULL || is_put_off(acme, host))
+        return false;
+    if (!host->is_wanted)
+        acme->look_ns = 0; /* a client waits */
+    host->is_wanted = true;
     return true;
 }
 
@@ -280,9 +297,11 @@ static void account_ended(struct tf_certificates *service, bool is_made)
     struct tf_acme *const acme = &service->acme;
     acme->has_account = is_made;
     acme->account_failures = is_made ? 0 : acme->account_failures + 1;
+    acme->look_ns = 0; /* hosts wait for it */
     if (is_made)
         return;
     acme->account_next_try = next_try(&service->config->acme, acme->account_failures);
+    tf_certificates_none(service, "");
     fprintf(stderr, "terrafirma: certificates: no account at %s; again in %" PRId64 " s\n",
             service->config->acme.directory, acme->account_next_try - now_s());
 }
@@ -312,7 +331,8 @@ void tf_acme_ended(struct tf_certificates *service, struct tf_acme_job *job, boo
             fprintf(stderr, "terrafirma: certificates: %s\n", error.text);
         host->failures++;
         host->next_try = next_try(&service->config->acme, host->failures);
-        acme->has_account = false; /* should it be that: to make an account that exists is to find it */
+        tf_certificates_none(service, host->name);
+        acme->has_account = false; /* should it be that */
         fprintf(stderr, "terrafirma: certificates: none for %s, %" PRIu32 " failed; again in %" PRId64 " s\n",
                 host->name, host->failures, host->next_try - now_s());
     }

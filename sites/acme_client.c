@@ -48,6 +48,14 @@ static int spawn(const struct tf_certificates *service, char *const *arguments, 
     return failure;
 }
 
+/* `new` fails where the account exists, and `update`, which is how to find out, where it does not: an authority may
+ * have forgotten an account whose key is here. So they take turns, beginning with what the key says. */
+static const char *account_command(const struct tf_acme *acme)
+{
+    bool const has_key = faccessat(acme->folder_fd, "private/key.pem", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return has_key && acme->account_failures % 2 == 0 ? "update" : "new";
+}
+
 int tf_acme_client_start(struct tf_certificates *service, struct tf_acme_job *job, struct tf_acme_host *host,
                          struct tf_error *error)
 {
@@ -58,7 +66,7 @@ int tf_acme_client_start(struct tf_certificates *service, struct tf_acme_job *jo
     int pair[2];
     *job = (struct tf_acme_job){.host = host};
     if (host == NULL) {
-        arguments[count++] = "new";
+        arguments[count++] = (char *)(uintptr_t)account_command(&service->acme);
         if (config->email != NULL)
             arguments[count++] = (char *)(uintptr_t)config->email;
     } else {

@@ -107,6 +107,20 @@ static void rotate_ticket_keys(struct tf_certificates *service)
     service->is_changed = true;
 }
 
+static void send_none(const struct tf_certificates *service, uint32_t worker, const char *host)
+{
+    char message[1 + TF_SITE_NAME_BYTES] = {TF_TLS_NONE};
+    size_t const length = strlen(host);
+    memcpy(message + 1, host, length);
+    tf_tls_channel_send(service->config->channel_fds[worker], message, 1 + length, -1);
+}
+
+void tf_certificates_none(const struct tf_certificates *service, const char *host)
+{
+    for (uint32_t i = 0; i < service->config->worker_count; i++)
+        send_none(service, i, host);
+}
+
 /* ---- workers: they run hostile code, and nothing they say is believed ---- */
 
 static void hear(struct tf_certificates *service, uint32_t worker)
@@ -124,8 +138,9 @@ static void hear(struct tf_certificates *service, uint32_t worker)
             send_table(service, worker);
         else if (message[0] == TF_TLS_ADOPTED && got == 1 + sizeof(uint64_t))
             memcpy(&service->adopted[worker], message + 1, sizeof(uint64_t));
-        else if (message[0] == TF_TLS_WANT && tf_site_from_authority(message + 1, got - 1, host))
-            tf_acme_want(service, host);
+        else if (message[0] == TF_TLS_WANT && tf_site_from_authority(message + 1, got - 1, host) &&
+                 !tf_acme_want(service, host))
+            send_none(service, worker, host);
     }
 }
 

@@ -79,18 +79,23 @@ struct tf_certificates {
     bool is_changed;   /* another table has to be made */
 };
 
+/* certificates.c */
+/* Tells all workers that there will be no certificate of that host for now; "": of none. */
+void tf_certificates_none(const struct tf_certificates *service, const char *host);
+
 /* acme.c */
 int tf_acme_init(struct tf_certificates *service, struct tf_error *error);
 /* Seconds at most until it wants to be called again. */
 void tf_acme_turn(struct tf_certificates *service);
-void tf_acme_want(struct tf_certificates *service, const char *host);
+/* A worker's client came for it. False: there will be none for now. */
+bool tf_acme_want(struct tf_certificates *service, const char *host);
 void tf_acme_dispose(struct tf_certificates *service);
 /* What became of a job. */
 void tf_acme_ended(struct tf_certificates *service, struct tf_acme_job *job, bool is_issued);
 bool tf_acme_is_busy(const struct tf_certificates *service);
 
 /* acme_client.c */
-/* `host` NULL: makes the account. Errors: SYSTEM. */
+/* `host` NULL: makes sure of the account. Errors: SYSTEM. */
 int tf_acme_client_start(struct tf_certificates *service, struct tf_acme_job *job, struct tf_acme_host *host,
                          struct tf_error *error);
 /* Ends clients that took too long, collects those that ended, answers hooks whose answers have arrived. */

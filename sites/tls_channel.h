@@ -6,6 +6,7 @@
  *                         'A' serial (8)       the table of that serial is in use
  *                         'W' host             a client came for a host that has no certificate
  *     service → worker    'T'                  with a descriptor: a table (sites/tls_table.h)
+ *                         'N' host             there will be no certificate of that host for now; without a host: none
  *
  * No side waits for the other: what finds a socket full is dropped, and asked for again. The service believes nothing
  * of what a worker says: a host is judged anew.
@@ -21,6 +22,7 @@
 #define TF_TLS_ADOPTED 'A'
 #define TF_TLS_WANT 'W'
 #define TF_TLS_TABLE 'T'
+#define TF_TLS_NONE 'N'
 #define TF_TLS_MESSAGE_BYTES 264u
 
 /* Sends without waiting; `fd` -1: none. False: dropped. Any thread. */

@@ -132,6 +132,9 @@
     X(site_concurrency,           256, 1,         16000,  "entries",  "requests of one site in one worker at once") \
     X(queue_length,              1024, 0,       1000000,  "entries",  "requests of one worker that wait for a slot or a load") \
     X(handshake_ms,             10000, 100,     3600000,  "ms",       "TLS handshake of a client")                   \
+    X(tls_wait_ms,             20000, 0,        600000,  "ms",       "handshake that waits for its host's first certificate; 0: none waits") \
+    X(tls_waiters,              1024, 0,        100000,  "entries",  "handshakes of one worker that wait for one") \
+    X(tls_host_waiters,          128, 0,        100000,  "entries",  "of these, for one host")                    \
     X(tls_certificates,         20000, 1,        100000,  "entries",  "hosts that certificates are kept of")       \
     X(tls_parsed,                4096, 16,       100000,  "entries",  "certificates that one worker keeps ready")  \
     X(idle_ms,                  10000, 100,     3600000,  "ms",       "reading one request, and idling between two") \

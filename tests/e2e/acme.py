@@ -71,14 +71,14 @@ class Resolver(threading.Thread):
 class Authority:
     """`directory` is its URL. `count("/order")` says how often something was asked for."""
 
-    def __init__(self, http_port, tls_port, validity_s=None):
+    def __init__(self, http_port, tls_port, validity_s=None, dns_port=None):
         self.folder = tempfile.mkdtemp(prefix="tf-pebble-")
-        self.port, self.proxy_port = e2e.free_port(), e2e.free_port()
-        self.resolver = Resolver()
+        self.port, self.proxy_port, self.management = e2e.free_port(), e2e.free_port(), e2e.free_port()
+        self.resolver = None if dns_port else Resolver()
         chain, key = tls.make_certificate(self.folder, "pebble", ["localhost"])
         self.chain, self.key = chain, key
         config = {"listenAddress": "127.0.0.1:%d" % self.port,
-                  "managementListenAddress": "127.0.0.1:%d" % e2e.free_port(),
+                  "managementListenAddress": "127.0.0.1:%d" % self.management,
                   "certificate": chain, "privateKey": key, "httpPort": http_port, "tlsPort": tls_port,
                   "ocspResponderURL": "", "externalAccountBindingRequired": False}
         if validity_s:
@@ -88,11 +88,14 @@ class Authority:
             json.dump({"pebble": config}, stream)
         self.log = open(os.path.join(self.folder, "log"), "wb")
         environment = dict(os.environ, PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT="0")
-        self.process = subprocess.Popen([PEBBLE, "-config", path, "-dnsserver", "127.0.0.1:%d" % self.resolver.port],
+        self.process = subprocess.Popen([PEBBLE, "-config", path, "-dnsserver", "127.0.0.1:%d" %
+                                         (dns_port or self.resolver.port)],
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment,
                                         cwd=self.folder, start_new_session=True)
         self.asked = []
         self.refuses = False  # everything, with 500
+        self.goes_on = threading.Event()  # not set: nothing is answered for now
+        self.goes_on.set()
         self._start_proxy()
         self.directory = "https://localhost:%d/dir" % self.proxy_port
 
@@ -108,6 +111,7 @@ class Authority:
             def forward(self):
                 authority.asked.append(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                authority.goes_on.wait(e2e.PATIENCE)
                 if authority.refuses:
                     self.send_response(500)
                     self.send_header("Content-Length", "0")
@@ -145,6 +149,16 @@ class Authority:
         except OSError:
             return False
 
+    def root(self):
+        """The certificate that all it issues hang on, in PEM."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", self.management, context=context, timeout=e2e.PATIENCE)
+        connection.request("GET", "/roots/0")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
+
     def count(self, part):
         return sum(part in path for path in self.asked)
 
@@ -153,10 +167,12 @@ class Authority:
             return stream.read()
 
     def close(self):
+        self.goes_on.set()
         self.server.shutdown()
         self.server.server_close()
         self.process.kill()
         self.process.wait()
         self.log.close()
-        self.resolver.close()
+        if self.resolver is not None:
+            self.resolver.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -14,10 +14,10 @@ import e2e
 class Knot:
     """knotd, authoritative for one zone, whose text the test gives."""
 
-    def __init__(self, zone, records):
+    def __init__(self, zone, records, port=None):
         self.folder = tempfile.mkdtemp(prefix="tf-knot-")
         self.zone = zone
-        self.port = self._free_port()
+        self.port = port or self._free_port()
         self.process = None
         self.write(records)
         with open(self.path("knot.conf"), "w", encoding="utf-8") as stream:

@@ -73,6 +73,9 @@ class Issuing(unittest.TestCase):
         server.start()
         server.until(lambda: server.serves("a.example.com"), "the certificate was kept")
         self.assertEqual(server.ask_secure("/page.txt", "www.example.org").body, b"another page")
+        # The account is known still.
+        server.put("page.txt", b"a third page", site="third.example.org")
+        server.until(lambda: server.serves("third.example.org"), "third.example.org has a certificate")
 
     def test_only_served_hosts_get_one(self):
         """A flood of names that are not served starts nothing; neither does _default, nor a name that none can have."""
@@ -87,8 +90,7 @@ class Issuing(unittest.TestCase):
             self.assertFalse(server.serves(site))
         time.sleep(3)
         self.assertEqual(authority.asked, [])
-        self.assertFalse(server.serves("a.example.com"))  # this one is, and the first client says so
-        server.until(lambda: server.serves("a.example.com"), "a.example.com has a certificate")
+        self.assertTrue(server.serves("a.example.com"))  # this one is; its first client says so, and waits
         self.assertEqual(authority.count("/order-plz"), 1)
 
     def test_limits_of_orders(self):
