@@ -247,6 +247,7 @@ struct tf_item { /* a function: a *.wasm file below a site */
     struct tf_node node;
     enum tf_phase phase;
     bool is_served;     /* false: reported in the status, but no route (a link, a name that is no UTF-8 …) */
+    bool is_missing;    /* its file disappeared just now; while SETTLING it may come back */
     bool was_closed;    /* while QUEUED: a newer version is complete */
     bool has_built;     /* `built` counts */
     bool report_dirty;  /* hello.wasm.txt is to be written anew */

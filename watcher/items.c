@@ -13,6 +13,8 @@
 #define TEXT_BYTES 512
 /* A file whose build lasts: some seconds even on the fast tier. */
 #define LARGE_BYTES 262144u
+/* A function outlives its file by so many times settle_ms. */
+#define GRACE_SETTLES 5u
 
 static const char *item_text(const struct tf_item *item, char ret_text[TEXT_BYTES])
 {
@@ -62,10 +64,11 @@ static void stop_settling(struct tf_watcher *watcher, struct tf_item *item)
     item->phase = TF_PHASE_IDLE;
 }
 
-static void start_settling(struct tf_watcher *watcher, struct tf_item *item, const struct tf_identity *identity)
+static void start_settling(struct tf_watcher *watcher, struct tf_item *item, const struct tf_identity *identity,
+                           uint64_t wait_ns)
 {
     item->seen = *identity;
-    item->due_ns = tf_clock_ns() + tf_poll_settle_ns(watcher, item->node.parent);
+    item->due_ns = tf_clock_ns() + wait_ns;
     /* In order of due time; most wait equally long, and belong at the end. */
     struct tf_item *before = watcher->settling_last;
     while (before != NULL && before->due_ns > item->due_ns)
@@ -122,7 +125,7 @@ void tf_item_dispose(struct tf_watcher *watcher, struct tf_item *item)
     free(item);
 }
 
-/* ---- birth ---- */
+/* ---- refusal ---- */
 
 static void refuse(struct tf_watcher *watcher, struct tf_item *item, const char *why)
 {
@@ -167,9 +170,52 @@ static void take_over(struct tf_watcher *watcher, struct tf_item *item)
     free(path);
 }
 
+/* ---- death ---- */
+
+static void end_item(struct tf_watcher *watcher, struct tf_item *item, int fd)
+{
+    char text[TEXT_BYTES];
+    tf_watcher_log("%s: gone", item_text(item, text));
+    tf_report_remove(watcher, fd, item->node.name);
+    tf_item_dispose(watcher, item);
+}
+
+/* Some copying programs (Syncthing is one) delete the old file before the new one gets its name: what was served goes
+ * on for a moment. True: it does. */
+static bool outlives_its_file(struct tf_watcher *watcher, struct tf_item *item)
+{
+    if (item->is_missing)
+        return item->phase == TF_PHASE_SETTLING;
+    if (!item->is_served || item->key[0] == '\0')
+        return false;
+    stop_item(watcher, item, item->node.parent->site);
+    item->is_missing = true;
+    start_settling(watcher, item, &(struct tf_identity){0}, GRACE_SETTLES * watcher->settle_ns);
+    return true;
+}
+
+/* Their places are wanted. */
+static void end_missing(struct tf_watcher *watcher, const struct tf_site *site)
+{
+    for (struct tf_item *item = watcher->settling_first, *next; item != NULL; item = next) {
+        next = item->next_settling;
+        if (item->is_missing && item->node.parent->site == site) {
+            int const fd = tf_tree_open(watcher, item->node.parent);
+            if (fd < 0)
+                continue;
+            end_item(watcher, item, fd);
+            close(fd);
+        }
+    }
+}
+
+/* ---- birth ---- */
+
 static struct tf_item *create_item(struct tf_watcher *watcher, struct tf_folder *folder, const char *name)
 {
     struct tf_site *site = folder->site;
+    if (site->functions >= watcher->limits.site_functions)
+        end_missing(watcher, site);
     if (site->functions >= watcher->limits.site_functions) {
         if (!site->said_functions)
             tf_watcher_log("%s: more functions than site_functions = %llu; the others are not served",
@@ -269,7 +315,7 @@ static void note_file(struct tf_watcher *watcher, struct tf_item *item, const st
     if (was_closed)
         start_queue(watcher, item, identity->bytes);
     else
-        start_settling(watcher, item, identity);
+        start_settling(watcher, item, identity, tf_poll_settle_ns(watcher, item->node.parent));
 }
 
 void tf_item_examine(struct tf_watcher *watcher, struct tf_folder *folder, int fd, const char *name, bool was_closed)
@@ -279,16 +325,13 @@ void tf_item_examine(struct tf_watcher *watcher, struct tf_folder *folder, int f
     enum sight const sight = look(fd, name, &identity);
     int const saved = errno;
     if (sight == SIGHT_GONE) {
-        if (item != NULL) {
-            char text[TEXT_BYTES];
-            tf_watcher_log("%s: gone", item_text(item, text));
-            tf_report_remove(watcher, fd, name);
-            tf_item_dispose(watcher, item);
-        }
+        if (item != NULL && !outlives_its_file(watcher, item))
+            end_item(watcher, item, fd);
         return;
     }
     if (item == NULL && (item = create_item(watcher, folder, name)) == NULL)
         return;
+    item->is_missing = false;
     if (sight == SIGHT_ERROR) {
         char text[128];
         snprintf(text, sizeof(text), "cannot look at the file: %s", strerror(saved));

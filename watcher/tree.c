@@ -296,8 +296,15 @@ void tf_tree_scan(struct tf_watcher *watcher, struct tf_folder *folder, int fd)
     closedir(list);
     for (struct tf_node *node = folder->nodes, *next; is_whole && node != NULL; node = next) {
         next = node->next;
-        if (node->mark != mark)
+        if (node->mark == mark)
+            continue;
+        if (node->is_folder) {
             tf_tree_remove(watcher, node);
+        } else {
+            char *const name = tf_copy_text(node->name); /* the function may go */
+            tf_item_examine(watcher, folder, fd, name, false);
+            free(name);
+        }
     }
 }
 

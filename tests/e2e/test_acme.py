@@ -13,9 +13,9 @@ import e2e
 import tls
 
 
-def make(case, validity_s=None, workers=2, limits=None, **keys):
+def make(case, validity_s=None, workers=2, limits=None, config="", **keys):
     """A server and its authority. The site a.example.com has a page."""
-    server = tls.Server(workers=workers, limits=limits, certificates=False)
+    server = tls.Server(workers=workers, limits=limits, certificates=False, config=config)
     case.addCleanup(server.close)
     authority = acme.Authority(server.port, server.tls_port, validity_s)
     case.addCleanup(authority.close)

@@ -2,8 +2,10 @@
 the server writes back.
 
     test_sync.py              all of it
-    test_sync.py many SITES   that many sites of ten functions each at once, by rsync, with figures
+    test_sync.py many SITES [syncthing]   that many sites of ten functions each at once, by rsync (or Syncthing), with
+                                          figures
 """
+import contextlib
 import os
 import resource
 import shutil
@@ -184,15 +186,41 @@ class Reports(e2e.Case):
                 self.assertEqual(stream.read(), text)
 
 
-def many(sites):
-    """All at once, by rsync, into a server that runs; ten modules, the same in each site."""
-    with tempfile.TemporaryDirectory(prefix="tf-many-") as folder, e2e.Server(2) as server:
+def by_rsync(everything, server):
+    subprocess.run(["rsync", "-a", everything + "/", server.root], check=True)
+
+
+def by_syncthing(everything, server, shared):
+    """As one drop into a peer's folder; returns when all is there on the server's side."""
+    names = os.listdir(everything)
+    wanted = sum(len(files) for _, _, files in os.walk(everything))
+    for name in names:
+        os.rename(os.path.join(everything, name), os.path.join(shared, name))
+
+    def there():
+        time.sleep(0.5)  # to look costs, too
+        return sum(name.endswith(".wasm") for _, _, files in os.walk(server.root) for name in files) >= wanted
+    server.until(there, "all were synced", 900)
+
+
+def many(sites, way):
+    """All at once into a server that runs; ten modules, the same in each site."""
+    with tempfile.TemporaryDirectory(prefix="tf-many-") as folder, e2e.Server(2) as server, \
+            contextlib.ExitStack() as ends:
         for number in range(10):
             write(os.path.join(folder, "first", "f%d.wasm" % number), guests.answer("function %d" % number))
         for number in range(sites):
             shutil.copytree(os.path.join(folder, "first"), os.path.join(folder, "all", "site%d.test" % number))
+        peers, shared = [], os.path.join(folder, "shared")
+        if way == "syncthing":
+            peers = syncing.syncthing_pair(folder, shared, server.root)
+        for peer in peers:
+            ends.callback(peer.close)
         began = time.monotonic()
-        subprocess.run(["rsync", "-a", os.path.join(folder, "all") + "/", server.root], check=True)
+        if way == "syncthing":
+            by_syncthing(os.path.join(folder, "all"), server, shared)
+        else:
+            by_rsync(os.path.join(folder, "all"), server)
         copied = time.monotonic()
         live = lambda: sum(one["state"] == "live" for one in server.functions().values())
         server.until(lambda: live() >= sites * 10, "all are live", 600)
@@ -207,11 +235,14 @@ def many(sites):
             with open("/proc/%d/cmdline" % pid, "rb") as stream:
                 name = stream.read().split(b"\0")[1].decode()
             print("%-10s %6.1f MB at most" % (name, int(memory[0]) / 1024))
-        print("compilers: %.0f s of CPU" % resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime)
+        for peer in peers:
+            peer.close()
+        print("compilers%s: %.0f s of CPU" % (" and Syncthing" if peers else "",
+                                              resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["many"]:
-        many(int(sys.argv[2]))
+        many(int(sys.argv[2]), (sys.argv[3:] or ["rsync"])[0])
     else:
         e2e.main()

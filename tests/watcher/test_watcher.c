@@ -263,6 +263,32 @@ static void vanishes_during_a_build(void)
     fixture_dispose(&f);
 }
 
+/* As Syncthing does. */
+static void replaced_by_delete_and_rename(void)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.settle_ms = 400; /* long enough for this test never to be slower */
+    put(&f, "a.example/x.wasm", "ok:1");
+    fixture_start(&f);
+    CHECK(wait_served(&f, SITE, "x.wasm", "ok:1"));
+    for (int i = 2; i < 12; i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "ok:%d", i);
+        delete (&f, "a.example/x.wasm");
+        usleep(20000); /* the deletion is noticed before the rename */
+        move_in(&f, "a.example/x.wasm", text);
+        CHECK(wait_served(&f, SITE, "x.wasm", text));
+    }
+    CHECK(!was_ever_served(&f, SITE, "x.wasm", "none"));
+    CHECK(!log_has(&f, "gone"));
+    delete (&f, "a.example/x.wasm");
+    CHECK(wait_served(&f, SITE, "x.wasm", "none"));
+    CHECK(log_has(&f, "gone"));
+    CHECK(fixture_stop(&f) == 0);
+    fixture_dispose(&f);
+}
+
 static void thousand_files_at_once(void)
 {
     struct fixture f;
@@ -469,7 +495,8 @@ static void stops_while_it_builds(void)
 TEST_MAIN(TEST(drops_and_overwrites), TEST(building_is_published_at_once), TEST(half_written_is_never_built),
           TEST(temporary_names_are_ignored), TEST(folders_move_with_their_routes),
           TEST(failing_version_keeps_the_last), TEST(restart_compiles_nothing), TEST(changed_during_a_build),
-          TEST(vanishes_during_a_build), TEST(thousand_files_at_once), TEST(overflow_leads_to_a_rescan),
+          TEST(vanishes_during_a_build), TEST(replaced_by_delete_and_rename),
+          TEST(thousand_files_at_once), TEST(overflow_leads_to_a_rescan),
           TEST(rescan_finds_what_no_event_told), TEST(unreadable_files_and_folders), TEST(root_goes_and_returns),
           TEST(second_builder_is_refused),
           TEST(old_generations_go), TEST(stops_while_it_builds))
