@@ -3,9 +3,9 @@
  *
  * One SSL_CTX for all; before anything else of a handshake is looked at, the name that the client asked for chooses
  * certificate and session context, so that a session of one host is none of another's. A name without a certificate
- * ends the handshake with the alert unrecognized_name: none is shown to whom it does not concern. Where one is to be had
- * from the authority, the handshake waits for it (tls_wait.h). Certificates lie
- * unparsed in shared pages (sites/tls_table.h); those in use are kept parsed, the least recently used go.
+ * ends the handshake with the alert unrecognized_name: none is shown to whom it does not concern. Where one is to be
+ * had from the authority, the handshake waits for it (tls_wait.h). Certificates lie unparsed in shared pages
+ * (sites/tls_table.h); those in use are kept parsed, the least recently used go.
  *
  * The event loop's thread only. Nothing here opens a file or waits.
  */

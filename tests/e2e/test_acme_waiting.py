@@ -226,7 +226,8 @@ class Records(unittest.TestCase):
         self.names = nameserver.Knot("example.com.", RECORDS)
         self.addCleanup(self.names.close)
         server, authority = make(self, when="asked", config="domains:\n  resolvers: 127.0.0.1:%d\n" % self.names.port,
-                                 limits={"domain_ttl_least_s": 1, "domain_absent_s": 1, "tls_wait_ms": 600000, **limits})
+                                 limits={"domain_ttl_least_s": 1, "domain_absent_s": 1, "tls_wait_ms": 600000,
+                                         **limits})
         server.put("page.txt", b"alice's", site="public/alice")
         server.put("page.txt", b"listed", site="team/listed")
         server.put(".domains", b"other.example.com\n", site="team/listed")
