@@ -124,3 +124,15 @@ uint8_t *tf_buffer_extend(struct tf_buffer *buffer, size_t length)
     buffer->length += length;
     return start;
 }
+
+uint8_t *tf_buffer_room(struct tf_buffer *buffer, size_t length)
+{
+    return reserve(buffer, length) == 0 ? buffer->bytes + buffer->length : NULL;
+}
+
+void tf_buffer_wrote(struct tf_buffer *buffer, size_t length)
+{
+    assert(length <= buffer->capacity - buffer->length);
+    buffer->length += length;
+    buffer->bytes[buffer->length] = '\0';
+}

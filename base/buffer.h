@@ -32,5 +32,9 @@ int tf_buffer_printf(struct tf_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Room for `length` more bytes, zeroed, counted as appended; NULL on failure. */
 uint8_t *tf_buffer_extend(struct tf_buffer *buffer, size_t length);
+/* Room for `length` more bytes as they are, for a caller that writes them itself; NULL on failure. Good until the next
+ * call, which is tf_buffer_wrote where they count: with how many of them. */
+uint8_t *tf_buffer_room(struct tf_buffer *buffer, size_t length);
+void tf_buffer_wrote(struct tf_buffer *buffer, size_t length);
 
 #endif

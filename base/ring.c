@@ -198,6 +198,11 @@ uint32_t tf_ring_read(struct tf_ring *ring, void *ret_record, uint32_t maximum)
     return copied;
 }
 
+uint64_t tf_ring_waiting(const struct tf_ring *ring)
+{
+    return atomic_load_explicit(&ring->shared->written, memory_order_relaxed) - ring->position;
+}
+
 uint64_t tf_ring_dropped(const struct tf_ring *ring)
 {
     return atomic_load_explicit(&ring->shared->dropped, memory_order_relaxed);

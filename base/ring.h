@@ -54,6 +54,8 @@ bool tf_ring_is_asked_for_room(struct tf_ring *ring);
 void tf_ring_skip(struct tf_ring *ring);
 /* Reader. Copies the next record out (cut to `maximum`); 0: none. */
 uint32_t tf_ring_read(struct tf_ring *ring, void *ret_record, uint32_t maximum);
+/* Reader: bytes that are written and not yet read, as far as the writer is to be believed. */
+uint64_t tf_ring_waiting(const struct tf_ring *ring);
 /* Reader: records that the writer dropped since the ring was made (the writer's word). */
 uint64_t tf_ring_dropped(const struct tf_ring *ring);
 

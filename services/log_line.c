@@ -64,7 +64,8 @@ static size_t plain_length(const uint8_t *bytes, size_t length)
     return at;
 }
 
-static void append_escaped(struct tf_buffer *line, struct tf_log_text text, bool is_json)
+/* With \xXX for each byte that may not stand. */
+static void append_escaped(struct tf_buffer *line, struct tf_log_text text)
 {
     const uint8_t *next = (const uint8_t *)text.bytes;
     size_t left = text.length;
@@ -75,30 +76,10 @@ static void append_escaped(struct tf_buffer *line, struct tf_log_text text, bool
         left -= plain;
         if (left == 0)
             break;
-        uint32_t point = *next;
-        size_t sequence = *next < 0x80 ? 1 : sequence_length(next, left, &point);
-        if (!is_json || sequence == 0)
-            sequence = 1;
-        if (!is_json)
-            tf_buffer_printf(line, "\\x%02x", *next);
-        else if (point == '"' || point == '\\')
-            tf_buffer_printf(line, "\\%c", (char)point);
-        else
-            tf_buffer_printf(line, "\\u%04x", (unsigned)point);
-        next += sequence;
-        left -= sequence;
+        tf_buffer_printf(line, "\\x%02x", *next);
+        next++;
+        left--;
     }
-}
-
-/* A line a request is written: printf, which reads its format each time, would take most of the time for it. */
-#define APPEND(line, literal) tf_buffer_append(line, literal, sizeof(literal) - 1)
-#define APPEND_MEMBER(line, name, text) (APPEND(line, ",\"" name "\":\""), append_quoted_rest(line, text))
-#define APPEND_NUMBER(line, name, value) (APPEND(line, ",\"" name "\":"), append_number(line, value))
-
-static void append_quoted_rest(struct tf_buffer *line, struct tf_log_text text)
-{
-    append_escaped(line, text, true);
-    tf_buffer_append_byte(line, '"');
 }
 
 static void append_number(struct tf_buffer *line, uint64_t value)
@@ -111,17 +92,98 @@ static void append_number(struct tf_buffer *line, uint64_t value)
     tf_buffer_append(line, digits + at, sizeof(digits) - at);
 }
 
+/* ---- fast writing ---- */
+
+/* A line is written for every request, so no call and no check is made for each of its pieces: these write where room
+ * for the longest line was made, and return where they ended. */
+#define WRITE(at, literal) ((uint8_t *)memcpy(at, literal, sizeof(literal) - 1) + sizeof(literal) - 1)
+
+/* What JSON takes as it is: as plain_length, of single bytes. */
+static const bool is_plain[256] = {
+    [0x20 ... '"' - 1] = true, ['"' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7e] = true};
+
+static uint8_t *write_hexadecimal(uint8_t *at, uint64_t value, unsigned digits)
+{
+    for (unsigned i = digits; i > 0; i--, value >>= 4)
+        at[i - 1] = (uint8_t)"0123456789abcdef"[value & 15];
+    return at + digits;
+}
+
+/* Six bytes for one at most, as in TF_LOG_LINE_BYTES_MAX. */
+static uint8_t *write_escaped(uint8_t *at, struct tf_log_text text)
+{
+    const uint8_t *next = (const uint8_t *)text.bytes;
+    size_t left = text.length;
+    while (left > 0) {
+        size_t const plain = plain_length(next, left);
+        memcpy(at, next, plain);
+        at += plain;
+        next += plain;
+        left -= plain;
+        if (left == 0)
+            break;
+        uint32_t point = *next;
+        size_t sequence = *next < 0x80 ? 0 : sequence_length(next, left, &point);
+        if (sequence == 0)
+            sequence = 1;
+        if (point == '"' || point == '\\') {
+            *at++ = '\\';
+            *at++ = (uint8_t)point;
+        } else {
+            at = write_hexadecimal(WRITE(at, "\\u"), point, 4); /* none that is unwanted has more */
+        }
+        next += sequence;
+        left -= sequence;
+    }
+    return at;
+}
+
+/* With the closing quote. */
+static uint8_t *write_quoted_rest(uint8_t *at, struct tf_log_text text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        uint8_t const byte = (uint8_t)text.bytes[i];
+        if (!is_plain[byte]) {
+            at = write_escaped(at, (struct tf_log_text){text.bytes + i, text.length - i});
+            break;
+        }
+        *at++ = byte;
+    }
+    *at++ = '"';
+    return at;
+}
+
+static uint8_t *write_number(uint8_t *at, uint64_t value)
+{
+    uint8_t digits[20];
+    size_t first = sizeof(digits);
+    do
+        digits[--first] = (uint8_t)('0' + value % 10);
+    while ((value /= 10) != 0);
+    while (first < sizeof(digits))
+        *at++ = digits[first++];
+    return at;
+}
+
+#define WRITE_MEMBER(at, name, text) write_quoted_rest(WRITE(at, ",\"" name "\":\""), text)
+#define WRITE_NUMBER(at, name, value) write_number(WRITE(at, ",\"" name "\":"), value)
+
+static uint8_t *write_word(uint8_t *at, const char *word)
+{
+    return write_quoted_rest(at, (struct tf_log_text){word, strlen(word)});
+}
+
 /* A quoted field of the combined format; "-" where there is nothing. */
 static void append_quoted(struct tf_buffer *line, struct tf_log_text text)
 {
     tf_buffer_append_byte(line, '"');
-    append_escaped(line, text.length > 0 ? text : (struct tf_log_text){"-", 1}, false);
+    append_escaped(line, text.length > 0 ? text : (struct tf_log_text){"-", 1});
     tf_buffer_append_byte(line, '"');
 }
 
 /* ---- times ---- */
 
-void tf_log_time(uint64_t time_ns, char ret_text[TF_LOG_TIME_BYTES])
+static uint8_t *write_time(uint8_t *at, uint64_t time_ns)
 {
     /* Mostly the second of the line before. */
     static _Thread_local time_t known = -1;
@@ -134,14 +196,19 @@ void tf_log_time(uint64_t time_ns, char ret_text[TF_LOG_TIME_BYTES])
         length = strftime(text, sizeof(text) - sizeof(".000000Z"), "%Y-%m-%dT%H:%M:%S", &parts);
         known = seconds;
     }
-    memcpy(ret_text, text, length);
-    char *const fraction = ret_text + length;
+    memcpy(at, text, sizeof(text) - sizeof(".000000Z"));
+    at += length;
     uint32_t microseconds = (uint32_t)(time_ns % TF_NS_PER_S / 1000);
-    fraction[0] = '.';
+    at[0] = '.';
     for (int i = 6; i > 0; i--, microseconds /= 10)
-        fraction[i] = (char)('0' + microseconds % 10);
-    fraction[7] = 'Z';
-    fraction[8] = '\0';
+        at[i] = (uint8_t)('0' + microseconds % 10);
+    at[7] = 'Z';
+    return at + 8;
+}
+
+void tf_log_time(uint64_t time_ns, char ret_text[TF_LOG_TIME_BYTES])
+{
+    *write_time((uint8_t *)ret_text, time_ns) = '\0';
 }
 
 /* The form of the combined format. Not strftime's %b, which depends on the locale. */
@@ -209,7 +276,7 @@ static struct tf_log_text told_address(struct tf_log_text address, const struct 
 
 static void append_protocol(struct tf_buffer *line, uint16_t protocol)
 {
-    APPEND(line, "HTTP/");
+    tf_buffer_append_text(line, "HTTP/");
     append_number(line, protocol >> 8);
     tf_buffer_append_byte(line, '.');
     append_number(line, protocol & 0xffu);
@@ -218,41 +285,40 @@ static void append_protocol(struct tf_buffer *line, uint16_t protocol)
 static void request_json(const struct tf_log_request *request, uint32_t worker, const struct tf_logs_config *config,
                          struct tf_buffer *line)
 {
-    char time[TF_LOG_TIME_BYTES], room[ADDRESS_TEXT_BYTES];
-    tf_log_time(request->time_ns, time);
-    APPEND(line, "{\"time\":\"");
-    tf_buffer_append_text(line, time);
-    APPEND(line, "\",\"worker\":");
-    append_number(line, worker);
-    APPEND_MEMBER(line, "address", told_address(request->address, config, room));
-    APPEND_MEMBER(line, "site", request->site);
-    APPEND_MEMBER(line, "function", request->function);
-    APPEND_MEMBER(line, "method", request->method);
-    APPEND_MEMBER(line, "target", without_query(request->target, config));
+    char room[ADDRESS_TEXT_BYTES];
+    uint8_t *const begin = tf_buffer_room(line, TF_LOG_LINE_BYTES_MAX), *at = begin;
+    if (begin == NULL)
+        return;
+    at = write_time(WRITE(at, "{\"time\":\""), request->time_ns);
+    at = write_number(WRITE(at, "\",\"worker\":"), worker);
+    at = WRITE_MEMBER(at, "address", told_address(request->address, config, room));
+    at = WRITE_MEMBER(at, "site", request->site);
+    at = WRITE_MEMBER(at, "function", request->function);
+    at = WRITE_MEMBER(at, "method", request->method);
+    at = WRITE_MEMBER(at, "target", without_query(request->target, config));
     if (request->protocol != 0) {
-        tf_buffer_append_text(line, ",\"protocol\":\"");
-        append_protocol(line, request->protocol);
-        tf_buffer_append_byte(line, '"');
+        at = write_number(WRITE(at, ",\"protocol\":\"HTTP/"), request->protocol >> 8);
+        at = write_number(WRITE(at, "."), request->protocol & 0xffu);
+        *at++ = '"';
     }
-    APPEND_NUMBER(line, "status", request->status);
-    APPEND_NUMBER(line, "bytes", request->response_bytes);
-    APPEND_NUMBER(line, "wall_ns", request->wall_ns);
-    APPEND_NUMBER(line, "cpu_ns", request->cpu_ns);
-    APPEND_NUMBER(line, "queue_ns", request->queue_ns);
-    APPEND(line, ",\"outcome\":\"");
-    tf_buffer_append_text(line, tf_log_outcome_name(request->outcome));
-    tf_buffer_append_byte(line, '"');
+    at = WRITE_NUMBER(at, "status", request->status);
+    at = WRITE_NUMBER(at, "bytes", request->response_bytes);
+    at = WRITE_NUMBER(at, "wall_ns", request->wall_ns);
+    at = WRITE_NUMBER(at, "cpu_ns", request->cpu_ns);
+    at = WRITE_NUMBER(at, "queue_ns", request->queue_ns);
+    at = write_word(WRITE(at, ",\"outcome\":\""), tf_log_outcome_name(request->outcome));
     if (request->trap != TF_TRAP_NONE)
-        tf_buffer_printf(line, ",\"trap\":\"%s\"", tf_log_trap_name(request->trap));
+        at = write_word(WRITE(at, ",\"trap\":\""), tf_log_trap_name(request->trap));
     if (request->error_id != 0)
-        tf_buffer_printf(line, ",\"error\":\"%016" PRIx64 "\"", request->error_id);
+        at = WRITE(write_hexadecimal(WRITE(at, ",\"error\":\""), request->error_id, 16), "\"");
     if (request->referer.length > 0)
-        APPEND_MEMBER(line, "referer", without_query(request->referer, config));
+        at = WRITE_MEMBER(at, "referer", without_query(request->referer, config));
     if (request->agent.length > 0)
-        APPEND_MEMBER(line, "agent", request->agent);
+        at = WRITE_MEMBER(at, "agent", request->agent);
     if (request->is_cut)
-        tf_buffer_append_text(line, ",\"cut\":true");
-    tf_buffer_append_text(line, "}\n");
+        at = WRITE(at, ",\"cut\":true");
+    at = WRITE(at, "}\n");
+    tf_buffer_wrote(line, (size_t)(at - begin));
 }
 
 /* The combined format has no field for a site; what reads it takes one file per site or a leading name. */
@@ -264,13 +330,13 @@ static void request_combined(const struct tf_log_request *request, const struct 
     bool has_address = address.length > 0;
     for (size_t i = 0; i < address.length; i++)
         has_address &= address.bytes[i] > ' ';
-    append_escaped(line, has_address ? address : (struct tf_log_text){"-", 1}, false);
+    append_escaped(line, has_address ? address : (struct tf_log_text){"-", 1});
     tf_buffer_append_text(line, " - - ");
     append_combined_time(line, request->time_ns);
     tf_buffer_append_text(line, " \"");
-    append_escaped(line, request->method, false);
+    append_escaped(line, request->method);
     tf_buffer_append_byte(line, ' ');
-    append_escaped(line, without_query(request->target, config), false);
+    append_escaped(line, without_query(request->target, config));
     tf_buffer_append_byte(line, ' ');
     append_protocol(line, request->protocol);
     tf_buffer_printf(line, "\" %u %" PRIu64 " ", request->status != 0 ? request->status : 499u,
@@ -304,7 +370,7 @@ static void append_readable(struct tf_buffer *line, struct tf_log_text text)
     for (size_t i = 0; text.length > 0 && i <= text.length; i++) {
         if (i < text.length && text.bytes[i] != '"' && text.bytes[i] != '\n' && text.bytes[i] != '\t')
             continue;
-        append_escaped(line, (struct tf_log_text){text.bytes + start, i - start}, false);
+        append_escaped(line, (struct tf_log_text){text.bytes + start, i - start});
         if (i < text.length)
             tf_buffer_append_text(line, text.bytes[i] == '"' ? "\"" : text.bytes[i] == '\n' ? "\\n" : "\\t");
         start = i + 1;

@@ -19,9 +19,12 @@
 #include "services/log_line.h"
 #include "services/metrics.h"
 
-/* Between two looks at the rings: when there was nothing, and when there was something. */
+/* Between two looks at the rings: when there was nothing, when there was something, and when a ring was near to being
+ * full. A look costs several microseconds, whatever it finds. */
 #define POLL_IDLE_MS 50
-#define POLL_BUSY_MS 5
+#define POLL_BUSY_MS 20
+#define POLL_FULL_MS 2
+#define FULL_PART 4
 #define TICK_NS TF_NS_PER_S
 /* How much of one ring is read before the next one's turn, and of all before time and stop_fd are looked at. */
 #define RECORDS_PER_RING 64
@@ -123,7 +126,9 @@ static int drain(struct service *service)
     uint8_t bytes[TF_RING_RECORD_MAX];
     uint64_t const now_ns = tf_clock_ns();
     uint32_t taken = 0;
-    bool is_more = true;
+    bool is_more = true, was_full = false;
+    for (uint32_t worker = 0; worker < service->ring_count; worker++)
+        was_full |= tf_ring_waiting(&service->rings[worker]) >= service->rings[worker].capacity / FULL_PART;
     while (is_more && taken < RECORDS_PER_TURN) {
         is_more = false;
         for (uint32_t worker = 0; worker < service->ring_count; worker++) {
@@ -140,7 +145,7 @@ static int drain(struct service *service)
     flush_access(service);
     if (is_more)
         return 0;
-    return taken > 0 ? POLL_BUSY_MS : POLL_IDLE_MS;
+    return was_full ? POLL_FULL_MS : taken > 0 ? POLL_BUSY_MS : POLL_IDLE_MS;
 }
 
 /* ---- the clock ---- */

@@ -98,5 +98,20 @@ static void extended_bytes_are_zero(void)
     tf_buffer_dispose(&buffer);
 }
 
+static void room_is_counted_when_it_was_written(void)
+{
+    struct tf_buffer buffer;
+    tf_buffer_init(&buffer, 100);
+    CHECK(tf_buffer_append_byte(&buffer, 'a') == 0);
+    uint8_t *const room = tf_buffer_room(&buffer, 99);
+    CHECK(room == buffer.bytes + 1 && buffer.length == 1);
+    memset(room, 'b', 99);
+    tf_buffer_wrote(&buffer, 2);
+    CHECK(buffer.length == 3 && strcmp((const char *)buffer.bytes, "abb") == 0);
+    CHECK(tf_buffer_room(&buffer, 98) == NULL && buffer.failed);
+    tf_buffer_dispose(&buffer);
+}
+
 TEST_MAIN(TEST(appends_add_up), TEST(failure_keeps_what_is_there_and_sticks), TEST(printf_meets_the_maximum_exactly),
-          TEST(a_buffer_of_nothing_takes_nothing), TEST(huge_lengths_do_not_wrap), TEST(extended_bytes_are_zero))
+          TEST(a_buffer_of_nothing_takes_nothing), TEST(huge_lengths_do_not_wrap), TEST(extended_bytes_are_zero),
+          TEST(room_is_counted_when_it_was_written))

@@ -46,8 +46,10 @@ static void test_order_and_drop(void)
             next_out++;
         }
     }
+    CHECK((tf_ring_waiting(&reader) > 0) == (next_in > next_out));
     while (tf_ring_read(&reader, got, sizeof(got)) > 0)
         next_out++;
+    CHECK(tf_ring_waiting(&reader) == 0);
     CHECK(next_in == next_out && dropped > 0 && tf_ring_dropped(&reader) == dropped && reader.lies == 0);
     CHECK(!tf_ring_write(&writer, record, TF_RING_RECORD_MAX + 1));
     close_pair(fd, &writer, &reader);
