@@ -53,8 +53,9 @@ def plot(path, title, rows, is_logarithmic):
     script = """set terminal svg size 900,%d font "sans-serif,12" background "white"
 set output "%s"
 %s
-set title "%s"
-set yrange [-0.7:%g] reverse
+set label "%s" at screen 0.5,0.96 center
+set tmargin 3
+set yrange [%g:-0.7]
 set grid x
 unset key
 $data << EOD
