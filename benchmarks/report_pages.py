@@ -44,6 +44,14 @@ def table(head, rows):
     return lines + ["| %s |" % " | ".join(cell(value) for value in row) for row in rows]
 
 
+def tidy(path):
+    """gnuplot leaves white space at the ends of lines."""
+    with open(path, encoding="utf-8") as stream:
+        lines = [line.rstrip() for line in stream.read().rstrip().split("\n")]
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write("\n".join(lines) + "\n")
+
+
 def plot(path, title, rows, is_logarithmic):
     """Medians as points, from least to most as lines. False where there is no gnuplot."""
     if shutil.which("gnuplot") is None or not rows:
@@ -102,10 +110,12 @@ def section(part, found, out, options):
         if os.path.exists(os.path.join(options.work, source)):
             pictures.append(os.path.basename(source))
             shutil.copy(os.path.join(options.work, source), os.path.join(out, pictures[-1]))
+            tidy(os.path.join(out, pictures[-1]))
     for owner, name, title, unit, expression, is_logarithmic in PLOTS:
         chosen = [row for row in found["rows"] if row["unit"] == unit and re.search(expression, row["what"])]
         if owner == part.name and plot(os.path.join(out, name), title, chosen, is_logarithmic):
             pictures.append(name)
+            tidy(os.path.join(out, name))
     return lines + ["![%s](%s)" % (name[:-4], name) for name in pictures] + [""]
 
 

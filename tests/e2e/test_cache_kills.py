@@ -1,5 +1,5 @@
-"""kill -9 of everything that writes or reads a cache, at random points: the cache verifies after each, and nothing that is
-live or pinned is lost. Usage: test_cache_kills.py [KILLS]"""
+"""kill -9 of everything that writes or reads a cache, at random points: the cache verifies after each, and nothing that
+is live or pinned is lost. Usage: test_cache_kills.py [KILLS]"""
 import glob
 import hashlib
 import os
