@@ -9,12 +9,14 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "cache/bundle_internal.h"
+#include "cache/parcel.h"
 
 #define COMPRESSION_LEVEL 9
 
 struct writing {
     struct tf_cache *cache;
     const struct tf_keys *keys;
+    const struct tf_parcels *parcels; /* NULL: all entries of the index that lead to the keys */
     struct tf_keys written; /* hashes of objects and images; sorted up to `sorted` */
     size_t sorted;
     int fd;
@@ -155,6 +157,22 @@ static int put_entry(void *context, const char *prefix, int prefix_fd, const cha
     return result;
 }
 
+/* Those entries that were listed, each read and verified again. Names ascend within a key, and there is one key. */
+static int put_listed(struct writing *writing, struct tf_error *error)
+{
+    size_t count;
+    const struct tf_parcel_entry *const entries = tf_parcels_find(writing->parcels, writing->keys->keys[0], &count);
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        int fd = -1;
+        if (tf_cache_open_prefix(writing->cache->index_fd, entries[i].name, false, &fd, NULL) != 0)
+            continue;
+        result = put_entry(writing, NULL, fd, entries[i].name, error);
+        close(fd);
+    }
+    return result;
+}
+
 static int put_all(struct writing *writing, struct tf_error *error)
 {
     uint8_t const end = TF_BUNDLE_END;
@@ -167,11 +185,40 @@ static int put_all(struct writing *writing, struct tf_error *error)
     for (size_t i = 0; result == 0 && i < writing->keys->count; i++)
         result = put_artifact(writing, writing->keys->keys[i], error);
     if (result == 0)
-        result = tf_walk(writing->cache->index_fd, put_entry, writing, error);
+        result = writing->parcels != NULL ? put_listed(writing, error)
+                                          : tf_walk(writing->cache->index_fd, put_entry, writing, error);
     if (result == 0)
         result = put(writing, &end, 1, error);
     tf_hash_finish(writing->hash, digest);
     return result == 0 ? compress(writing, digest, sizeof(digest), ZSTD_e_end, error) : result;
+}
+
+/* The cache is held. */
+static int write_bundle(struct writing *writing, struct tf_bundle_report *ret_report, struct tf_error *error)
+{
+    int result = 0;
+    writing->context = ZSTD_createCCtx();
+    writing->piece = malloc(TF_BUNDLE_PIECE_BYTES);
+    writing->hash = tf_hash_create();
+    if (writing->keys->count > TF_BUNDLE_ARTIFACTS_MOST)
+        result = tf_error_set(error, TF_ERR_LIMIT, "more than %u artifacts", TF_BUNDLE_ARTIFACTS_MOST);
+    else if (writing->context == NULL || writing->piece == NULL)
+        result = tf_error_set(error, TF_ERR_SYSTEM, "no memory to compress");
+    if (result == 0) {
+        ZSTD_CCtx_setParameter(writing->context, ZSTD_c_compressionLevel, COMPRESSION_LEVEL);
+        ZSTD_CCtx_setParameter(writing->context, ZSTD_c_checksumFlag, 1);
+        ZSTD_CCtx_setParameter(writing->context, ZSTD_c_windowLog, TF_BUNDLE_WINDOW_LOG);
+        result = put_all(writing, error);
+    } else {
+        uint8_t digest[TF_HASH_BYTES];
+        tf_hash_finish(writing->hash, digest);
+    }
+    ZSTD_freeCCtx(writing->context);
+    free(writing->piece);
+    tf_keys_dispose(&writing->written);
+    if (result == 0)
+        *ret_report = writing->report;
+    return result;
 }
 
 int tf_bundle_write(struct tf_cache *cache, const struct tf_keys *wanted, int fd, struct tf_bundle_report *ret_report,
@@ -180,33 +227,26 @@ int tf_bundle_write(struct tf_cache *cache, const struct tf_keys *wanted, int fd
     struct tf_keys all = {0};
     int const held = tf_cache_hold(cache);
     int result = wanted == NULL ? tf_cache_list(cache, &all, error) : 0;
-    if (result != 0) {
-        tf_cache_release(held);
-        return result;
-    }
-    struct writing writing = {.cache = cache, .keys = wanted != NULL ? wanted : &all, .fd = fd};
-    writing.context = ZSTD_createCCtx();
-    writing.piece = malloc(TF_BUNDLE_PIECE_BYTES);
-    writing.hash = tf_hash_create();
-    if (writing.keys->count > TF_BUNDLE_ARTIFACTS_MOST)
-        result = tf_error_set(error, TF_ERR_LIMIT, "more than %u artifacts", TF_BUNDLE_ARTIFACTS_MOST);
-    else if (writing.context == NULL || writing.piece == NULL)
-        result = tf_error_set(error, TF_ERR_SYSTEM, "no memory to compress");
     if (result == 0) {
-        ZSTD_CCtx_setParameter(writing.context, ZSTD_c_compressionLevel, COMPRESSION_LEVEL);
-        ZSTD_CCtx_setParameter(writing.context, ZSTD_c_checksumFlag, 1);
-        ZSTD_CCtx_setParameter(writing.context, ZSTD_c_windowLog, TF_BUNDLE_WINDOW_LOG);
-        result = put_all(&writing, error);
-    } else {
-        uint8_t digest[TF_HASH_BYTES];
-        tf_hash_finish(writing.hash, digest);
+        struct writing writing = {.cache = cache, .keys = wanted != NULL ? wanted : &all, .fd = fd};
+        result = write_bundle(&writing, ret_report, error);
     }
     tf_cache_release(held);
-    ZSTD_freeCCtx(writing.context);
-    free(writing.piece);
-    tf_keys_dispose(&writing.written);
     tf_keys_dispose(&all);
-    if (result == 0)
-        *ret_report = writing.report;
+    return result;
+}
+
+int tf_parcel_write(struct tf_cache *cache, const char *key, const struct tf_parcels *parcels, int fd,
+                    struct tf_bundle_report *ret_report, struct tf_error *error)
+{
+    char only[1][TF_HASH_HEX_BYTES];
+    struct tf_keys const keys = {only, 1, 1};
+    struct writing writing = {.cache = cache, .keys = &keys, .parcels = parcels, .fd = fd};
+    if (!tf_hash_is_hex(key))
+        return tf_error_set(error, TF_ERR_USAGE, "'%.64s' is not the key of an artifact", key);
+    memcpy(only[0], key, TF_HASH_HEX_BYTES);
+    int const held = tf_cache_hold(cache);
+    int const result = write_bundle(&writing, ret_report, error);
+    tf_cache_release(held);
     return result;
 }

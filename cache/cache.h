@@ -53,6 +53,11 @@ int tf_cache_index_put(struct tf_cache *cache, const char *source_sha256, const 
 int tf_cache_index_find(struct tf_cache *cache, const char *source_sha256, const char *fingerprint,
                         char ret_key[TF_HASH_HEX_BYTES], struct tf_error *error);
 
+/* The name of the index's entry for these: <source>.<first digits of the fingerprint>. */
+#define TF_INDEX_FINGERPRINT_DIGITS 32
+#define TF_INDEX_NAME_BYTES (TF_HASH_HEX_BYTES + 1 + TF_INDEX_FINGERPRINT_DIGITS)
+void tf_cache_index_name(const char *source_sha256, const char *fingerprint, char ret_name[TF_INDEX_NAME_BYTES]);
+
 /* Each key that an entry of any compiler leads to from this source; unverified. Until `visit` says false. */
 void tf_cache_index_each(struct tf_cache *cache, const char *source_sha256,
                          bool (*visit)(void *context, const char *key), void *context);

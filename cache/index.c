@@ -38,7 +38,7 @@ bool tf_index_name_is_good(const char *name)
            strspn(name + digits + 1, "0123456789abcdef") == TF_INDEX_FINGERPRINT_DIGITS;
 }
 
-static void make_name(const char *source_sha256, const char *fingerprint, char ret_name[TF_INDEX_NAME_BYTES])
+void tf_cache_index_name(const char *source_sha256, const char *fingerprint, char ret_name[TF_INDEX_NAME_BYTES])
 {
     char source[TF_HASH_HEX_BYTES], compiler[TF_HASH_HEX_BYTES];
     if (tf_hash_is_hex(source_sha256))
@@ -121,7 +121,7 @@ int tf_cache_index_put(struct tf_cache *cache, const char *source_sha256, const 
         return 0;
     struct tf_index_entry entry;
     uint8_t digest[TF_HASH_BYTES];
-    make_name(source_sha256, fingerprint, entry.name);
+    tf_cache_index_name(source_sha256, fingerprint, entry.name);
     memcpy(entry.key, key, TF_HASH_HEX_BYTES);
     digest_of(entry.name, key, digest);
     int const result = tf_trust_sign(cache->trust, TF_SIGNED_SOURCE, digest, &entry.signature, error);
@@ -133,7 +133,7 @@ int tf_cache_index_find(struct tf_cache *cache, const char *source_sha256, const
 {
     struct tf_index_entry entry;
     char name[TF_INDEX_NAME_BYTES];
-    make_name(source_sha256, fingerprint, name);
+    tf_cache_index_name(source_sha256, fingerprint, name);
     int prefix_fd = -1;
     int result = tf_cache_open_prefix(cache->index_fd, name, false, &prefix_fd, error);
     if (result != 0)

@@ -110,9 +110,6 @@ int tf_store_read(const struct tf_cache *cache, const char *key, const struct tf
 
 /* ---- index.c: source and compiler → key ---- */
 
-#define TF_INDEX_FINGERPRINT_DIGITS 32
-#define TF_INDEX_NAME_BYTES (TF_HASH_HEX_BYTES + 1 + TF_INDEX_FINGERPRINT_DIGITS)
-
 struct tf_index_entry {
     char name[TF_INDEX_NAME_BYTES]; /* <source>.<fingerprint> */
     char key[TF_HASH_HEX_BYTES];

@@ -9,6 +9,8 @@
 
 static const struct tf_option options[] = {
     {"-o", "FILE", NULL, "of export: where to (- is standard output)"},
+    {"--plain-http", NULL, NULL, "of push and pull: without encryption"},
+    {"--auth-file", "FILE", "registry.auth_file", "of push and pull: user and password, as in docker's config.json"},
     TF_OPTION_CACHE,
     TF_OPTION_CONFIG,
     TF_OPTION_SET,
@@ -17,6 +19,8 @@ static const struct tf_option options[] = {
 static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
 {
     struct tf_cache_request *const request = context;
+    if (option != NULL && option->argument == NULL)
+        return tf_config_set(&request->config, "registry.plain_http", "yes", error);
     if (option != NULL)
         request->output = value;
     else if (request->verb == NULL)
@@ -79,6 +83,8 @@ static const struct verb {
     {"unpin", 1, TF_CACHE_WORDS_MAX, TF_CACHE_WRITE, tf_cache_verb_unpin},
     {"export", 0, TF_CACHE_WORDS_MAX, TF_CACHE_WRITE, tf_cache_verb_export},
     {"import", 1, 1, TF_CACHE_WRITE, tf_cache_verb_import},
+    {"push", 1, TF_CACHE_WORDS_MAX, TF_CACHE_WRITE, tf_cache_verb_push},
+    {"pull", 1, 1, TF_CACHE_WRITE, tf_cache_verb_pull},
     {"key", 0, 0, TF_CACHE_WRITE, show_key},
     {"trust", 1, 2, TF_CACHE_WRITE, trust},
     {"revoke", 1, 1, TF_CACHE_WRITE, revoke},
@@ -136,6 +142,8 @@ const struct tf_command tf_command_cache = {
                "  verify                read everything, name what is wrong; the exit status is 1 if anything is\n"
                "  export -o FILE [KEY]… artifacts and what leads to them, into one file\n"
                "  import FILE           take all of such a file, or, if anything in it is wrong, nothing\n"
+               "  push URL [KEY]…       send artifacts to a registry, oci://HOST[:PORT]/NAME[:TAG]\n"
+               "  pull URL              take what such a registry has under that tag and this cache lacks\n"
                "  gc                    remove what is neither live nor pinned, as limits.cache_… say\n"
                "  pin KEY…, unpin KEY…  keep artifacts whoever uses them, or do so no more\n"
                "  key                   print the public key of this cache\n"

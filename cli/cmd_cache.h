@@ -21,6 +21,6 @@ struct tf_cache_request {
 /* Each does what its verb says with a cache that is open, and prints. */
 typedef int tf_cache_verb(const struct tf_cache_request *request, struct tf_cache *cache, struct tf_error *error);
 tf_cache_verb tf_cache_verb_list, tf_cache_verb_verify, tf_cache_verb_gc, tf_cache_verb_pin, tf_cache_verb_unpin,
-    tf_cache_verb_export, tf_cache_verb_import;
+    tf_cache_verb_export, tf_cache_verb_import, tf_cache_verb_push, tf_cache_verb_pull;
 
 #endif

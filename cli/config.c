@@ -25,6 +25,10 @@
     {.section = in_section, .name = #key, .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, tls.key), \
      .initial_text = text, .unit = "", .choices = {first, second, third}, .what = words}
 
+#define EITHER(in_section, key, first, second, words) \
+    {.section = #in_section, .name = #key, .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, in_section.key), \
+     .initial_text = first, .unit = "", .choices = {first, second}, .what = words}
+
 static struct tf_key keys[] = {
     TOP(root, TF_KEY_TEXT, 0, 0, 0, "", "none", "the synced folder; each folder in it is a site"),
     TOP(cache, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where compiled functions are kept"),
@@ -101,6 +105,7 @@ static struct tf_key keys[] = {
      .initial_text = "see below", .what = "where functions' keys and values are kept"},
     {.section = "trust", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, trust_folder),
      .initial_text = "`trust` in the cache", .what = "the key that signs compiled functions, and whose signatures count"},
+    TF_CONFIG_REGISTRY_ROWS(IN, EITHER)
     {.section = "domains", .name = "dns", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, domains.is_off),
      .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether a domain's records may lead to a folder"},
     {.section = "domains", .name = "proof", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, domains.proof),
@@ -187,6 +192,7 @@ void tf_config_dispose(struct tf_config *config)
             tf_config_clear_list(config, &table[i]);
     }
     tf_config_dispose_tls(config);
+    tf_config_dispose_registry(config);
     free(config->outbound.ca_file);
     free(config->users.outbound);
     free(config->users.kv);

@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "compiler/compiler.h"
+#include "cli/config_registry.h"
 #include "cli/config_tls.h"
 #include "h2o-handler/worker.h"
 #include "services/logs.h"
@@ -76,6 +77,7 @@ struct tf_config {
     uint64_t no_site_files; /* 1: functions read no files of their site, whatever their settings say */
     char *kv_folder; /* NULL: in the cache (cli/places.h) */
     char *trust_folder; /* NULL: in the cache (cache/trust.h) */
+    struct tf_config_registry registry;
     char *listen[TF_CONFIG_LISTEN_MAX];
     size_t listen_count;
     char *listen_tls[TF_CONFIG_LISTEN_MAX];

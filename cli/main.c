@@ -9,7 +9,7 @@ static const struct tf_command *const commands[] = {
     &tf_command_serve,  &tf_command_build,   &tf_command_prebuild, &tf_command_run,  &tf_command_init,
     &tf_command_cache,  &tf_command_inspect, &tf_command_status,   &tf_command_logs, &tf_command_kv,
     &tf_command_worker, &tf_command_builder, &tf_command_service,  &tf_command_logs_child, &tf_command_resolve,
-    &tf_command_site,
+    &tf_command_site,   &tf_command_registry,
     &tf_command_certificates_child};
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

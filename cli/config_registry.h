@@ -1,0 +1,35 @@
+/* The keys of the registry through which caches are shared (cli/config.c holds the whole table). */
+#ifndef TF_CLI_CONFIG_REGISTRY_H
+#define TF_CLI_CONFIG_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <terrafirma/error.h>
+
+struct tf_config;
+struct tf_registry_setup;
+
+struct tf_config_registry {
+    char *auth_file, *token_host, *ca_file;
+    uint64_t plain_http; /* 1: yes */
+    uint64_t blob_bytes;
+};
+
+/* clang-format off */
+/* X: the macro IN of cli/config.c; C: a key with two choices, the first of which is the default. */
+#define TF_CONFIG_REGISTRY_ROWS(X, C) \
+    X(registry, auth_file, TF_KEY_TEXT, 0, 0, 0, "", "none", "file of user and password, in the form of docker's config.json"), \
+    X(registry, token_host, TF_KEY_TEXT, 0, 0, 0, "", "none", "HOST or HOST:PORT of a token service, besides the registry itself, that the password may be told to"), \
+    X(registry, ca_file, TF_KEY_TEXT, 0, 0, 0, "", "the system's", "certificates of authorities that are trusted"), \
+    C(registry, plain_http, "no", "yes", "speak to it without encryption"), \
+    X(registry, blob_bytes, TF_KEY_NUMBER, 1ull << 30, 1ull << 20, 16ull << 30, "bytes", NULL, "largest compiled function that is taken from it"),
+/* clang-format on */
+
+/* What the process that speaks to the registry is told, credentials included: those of registry.auth_file and, with
+ * `from_environment`, of TERRAFIRMA_REGISTRY_USER and _PASSWORD or _TOKEN. Errors: USAGE, SYSTEM, CORRUPT. */
+int tf_config_registry_setup(const struct tf_config *config, const char *address, bool may_push, bool from_environment,
+                             struct tf_registry_setup *ret_setup, struct tf_error *error);
+void tf_config_dispose_registry(struct tf_config *config);
+
+#endif
