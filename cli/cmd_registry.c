@@ -35,7 +35,7 @@ static int confine(void *context, const struct tf_registry_setup *setup, struct 
     rlim_t const most = setup->blob_most > MEMORY_BYTES ? setup->blob_most : MEMORY_BYTES;
     struct rlimit const memory = {MEMORY_BYTES, MEMORY_BYTES}, files = {most, most}, none = {0, 0};
     (void)context;
-    int result = setup->run_as[0] != '\0' && geteuid() == 0 ? tf_confine_user(setup->run_as, error) : TF_OK;
+    int result = setup->run_as[0] != '\0' && geteuid() == 0 ? tf_confine_user(setup->run_as, NULL, error) : TF_OK;
     if (result == TF_OK)
         result = tf_confine_no_new_privileges(error);
     if (result == TF_OK && (setrlimit(RLIMIT_DATA, &memory) != 0 || setrlimit(RLIMIT_FSIZE, &files) != 0 ||
