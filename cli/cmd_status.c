@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/status_certificates.h"
 #include "cli/status_counters.h"
 #include "services/metrics_text.h"
 #include "sites/routes.h"
@@ -19,7 +20,7 @@
 
 static const struct tf_option options[] = {
     {"--root", "DIR", "root", "only this synced folder (default: all that the cache knows)"},
-    {"--json", NULL, NULL, "one JSON document a root: the builder's report; with it, \"metrics\" and \"server\""},
+    {"--json", NULL, NULL, "one JSON document a root: the builder's report; with it, \"metrics\", \"server\", \"tls\""},
     {"--prometheus", NULL, NULL, "only the counters, as text for Prometheus; of one root"},
     TF_OPTION_CACHE,
     TF_OPTION_CONFIG,
@@ -136,20 +137,25 @@ static int show_report(const struct tf_config *config, const char *id, json_t *r
                        struct tf_error *error)
 {
     json_t *metrics = tf_status_metrics(config, id), *server = tf_status_server(config, id);
+    json_t *certificates = tf_status_certificates(config, id);
     int result = TF_OK;
     if (wants_json) {
         if (metrics != NULL)
             json_object_set(report, "metrics", metrics);
         if (server != NULL)
             json_object_set(report, "server", server);
+        if (certificates != NULL)
+            json_object_set(report, "tls", certificates);
         if (json_dumpf(report, stdout, JSON_INDENT(1)) != 0)
             result = tf_error_system(error, "cannot print");
         putchar('\n');
     } else {
         print_root(report, metrics, server, builder);
+        tf_status_print_certificates(certificates);
     }
     json_decref(metrics);
     json_decref(server);
+    json_decref(certificates);
     return result;
 }
 
@@ -280,7 +286,7 @@ const struct tf_command tf_command_status = {
                "Tiers: fast (quickly compiled; a line below says whether an optimised build follows, or why not),\n"
                "optimised.\n"
                "Then, for each site: requests, CPU and queue time of one, traps; crashed workers and functions in\n"
-               "quarantine. Works while the server runs and after.\n",
+               "quarantine; over HTTPS, each certificate, and hosts that wait for one. Works while the server runs and after.\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

@@ -30,6 +30,11 @@ char *tf_places_state_of(const struct tf_config *config, const char *id)
     return below_cache(config, "state", id);
 }
 
+char *tf_places_certificates_of(const struct tf_config *config, const char *id)
+{
+    return config->tls.folder != NULL ? strdup(config->tls.folder) : below_cache(config, "certificates", id);
+}
+
 static int place(const struct tf_config *config, char *(*of)(const struct tf_config *config, const char *id),
                  char **ret_path, struct tf_error *error)
 {
@@ -92,12 +97,7 @@ int tf_places_kv(const struct tf_config *config, char **ret_path, struct tf_erro
 
 int tf_places_certificates(const struct tf_config *config, char **ret_path, struct tf_error *error)
 {
-    char id[TF_BUILD_ID_BYTES];
-    int const result = tf_routes_root_id(config->root, id, error);
-    if (result != TF_OK)
-        return result;
-    *ret_path = config->tls.folder != NULL ? strdup(config->tls.folder) : below_cache(config, "certificates", id);
-    return *ret_path != NULL ? TF_OK : tf_error_system(error, "no memory");
+    return place(config, tf_places_certificates_of, ret_path, error);
 }
 
 int tf_places_routes(const struct tf_config *config, char **ret_path, struct tf_error *error)

@@ -31,6 +31,7 @@ int tf_places_only_id(const struct tf_config *config, char ret_id[TF_BUILD_ID_BY
 /* The same for an id at hand. NULL without memory. */
 char *tf_places_logs_of(const struct tf_config *config, const char *id);
 char *tf_places_state_of(const struct tf_config *config, const char *id);
+char *tf_places_certificates_of(const struct tf_config *config, const char *id);
 /* Makes all that are needed, and as root gives those that are new to the users of their services; folders that the
  * configuration names become real paths. Errors: SYSTEM, USAGE (no such user). */
 int tf_places_make(struct tf_config *config, struct tf_error *error);

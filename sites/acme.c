@@ -168,6 +168,11 @@ static bool is_supplied(const struct tf_certificates *service, const char *name)
 
 /* ---- orders ---- */
 
+int64_t tf_acme_renewal(const struct tf_acme_config *config, const struct tf_certificate *certificate)
+{
+    return certificate->ends - (certificate->ends - certificate->begins) * (int64_t)config->renew_percent / 100;
+}
+
 static bool is_due(const struct tf_certificates *service, const struct tf_acme_host *host, int64_t now)
 {
     const struct tf_acme_config *const config = &service->config->acme;
@@ -176,8 +181,7 @@ static bool is_due(const struct tf_certificates *service, const struct tf_acme_h
     if (host->is_ordered || now < host->next_try)
         return false;
     if (certificate != NULL)
-        is_time = certificate->ends - now <=
-                  (certificate->ends - certificate->begins) * (int64_t)config->renew_percent / 100;
+        is_time = now >= tf_acme_renewal(config, certificate);
     return is_time && is_served(service, host->name);
 }
 
@@ -195,6 +199,8 @@ static bool is_held_back(struct tf_certificates *service, struct tf_acme_host *h
     if (host->next_try < now - 3600)
         fprintf(stderr, "terrafirma: certificates: %s waits: %s is reached\n", host->name, limit);
     host->next_try = now + HELD_BACK_S;
+    snprintf(host->failure, sizeof(host->failure), "%s is reached", limit);
+    service->is_news = true;
     tf_certificates_none(service, host->name);
     return true;
 }
@@ -292,12 +298,13 @@ static int64_t next_try(const struct tf_acme_config *config, uint32_t failures)
     return now_s() + (int64_t)delay;
 }
 
-static void account_ended(struct tf_certificates *service, bool is_made)
+static void account_ended(struct tf_certificates *service, const struct tf_acme_job *job, bool is_made)
 {
     struct tf_acme *const acme = &service->acme;
     acme->has_account = is_made;
     acme->account_failures = is_made ? 0 : acme->account_failures + 1;
     acme->look_ns = 0; /* hosts wait for it */
+    snprintf(acme->account_failure, sizeof(acme->account_failure), "%s", is_made ? "" : job->said);
     if (is_made)
         return;
     acme->account_next_try = next_try(&service->config->acme, acme->account_failures);
@@ -313,8 +320,9 @@ void tf_acme_ended(struct tf_certificates *service, struct tf_acme_job *job, boo
     struct tf_error error;
     char ends[32];
     job->host = NULL;
+    service->is_news = true;
     if (host == NULL) {
-        account_ended(service, is_issued);
+        account_ended(service, job, is_issued);
         return;
     }
     host->is_ordered = false;
@@ -324,11 +332,13 @@ void tf_acme_ended(struct tf_certificates *service, struct tf_acme_job *job, boo
         strftime(ends, sizeof(ends), "%Y-%m-%d %H:%M UTC", gmtime_r(&at, &parts));
         fprintf(stderr, "terrafirma: certificates: %s has one until %s\n", host->name, ends);
         host->failures = 0;
+        host->failure[0] = '\0';
         host->next_try = 0;
         service->is_changed = true;
     } else {
         if (is_issued)
             fprintf(stderr, "terrafirma: certificates: %s\n", error.text);
+        snprintf(host->failure, sizeof(host->failure), "%.200s", is_issued ? error.text : job->said);
         host->failures++;
         host->next_try = next_try(&service->config->acme, host->failures);
         tf_certificates_none(service, host->name);

@@ -22,7 +22,8 @@
 
 /* ---- starting ---- */
 
-static int spawn(const struct tf_certificates *service, char *const *arguments, int hook_fd, pid_t *ret_pid)
+static int spawn(const struct tf_certificates *service, char *const *arguments, int hook_fd, int said_fd,
+                 pid_t *ret_pid)
 {
     char variable[64];
     snprintf(variable, sizeof(variable), TF_ACME_HOOK_VARIABLE "=%d", HOOK_FD);
@@ -37,10 +38,11 @@ static int spawn(const struct tf_certificates *service, char *const *arguments, 
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    /* Before descriptors are moved: this one may be where another goes. */
+    /* Before descriptors are moved: the folder's may be where another goes. The two others lie above those three. */
     posix_spawn_file_actions_addfchdir_np(&actions, service->folder_fd);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, said_fd, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, said_fd, STDERR_FILENO);
     posix_spawn_file_actions_adddup2(&actions, hook_fd, HOOK_FD);
     int const failure = posix_spawn(ret_pid, TF_ACME_CLIENT, &actions, &attributes, arguments, environment);
     posix_spawn_file_actions_destroy(&actions);
@@ -63,8 +65,8 @@ int tf_acme_client_start(struct tf_certificates *service, struct tf_acme_job *jo
     char *arguments[20] = {"uacme", "-c", service->acme.folder, "-a", (char *)(uintptr_t)config->directory,
                            "-y",    "-t", "EC",                 "-b", "256"};
     size_t count = 10;
-    int pair[2];
-    *job = (struct tf_acme_job){.host = host};
+    int pair[2], said[2];
+    *job = (struct tf_acme_job){.host = host, .hook_fd = -1, .said_fd = -1};
     if (host == NULL) {
         arguments[count++] = (char *)(uintptr_t)account_command(&service->acme);
         if (config->email != NULL)
@@ -79,15 +81,24 @@ int tf_acme_client_start(struct tf_certificates *service, struct tf_acme_job *jo
     }
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return tf_error_system(error, "cannot make a socket for a hook");
-    int const failure = spawn(service, arguments, pair[1], &job->pid);
+    if (pipe2(said, O_CLOEXEC) != 0) {
+        close(pair[0]);
+        close(pair[1]);
+        return tf_error_system(error, "cannot make a pipe for " TF_ACME_CLIENT);
+    }
+    int const failure = spawn(service, arguments, pair[1], said[1], &job->pid);
     close(pair[1]);
+    close(said[1]);
     if (failure != 0) {
         close(pair[0]);
+        close(said[0]);
         job->pid = 0;
         errno = failure;
         return tf_error_system(error, "cannot start " TF_ACME_CLIENT);
     }
     job->hook_fd = pair[0];
+    job->said_fd = said[0];
+    fcntl(job->said_fd, F_SETFL, O_NONBLOCK);
     job->until_ns = tf_clock_ns() + config->order_s * TF_NS_PER_S;
     return TF_OK;
 }
@@ -199,6 +210,49 @@ static void answer_when_adopted(struct tf_certificates *service, struct tf_acme_
     reply(job, true);
 }
 
+/* ---- what it says ---- */
+
+/* Passes it on, and keeps the last line. The client is bounded in time, so what it says is bounded by what we read. */
+static void listen_to(struct tf_acme_job *job)
+{
+    char text[1024];
+    for (int i = 0; i < 16 && job->said_fd != -1; i++) {
+        ssize_t const got = read(job->said_fd, text, sizeof(text));
+        if (got < 0)
+            return;
+        if (got == 0) {
+            close(job->said_fd);
+            job->said_fd = -1;
+            return;
+        }
+        fwrite(text, 1, (size_t)got, stderr);
+        for (ssize_t at = 0; at < got; at++) {
+            if (text[at] != '\n') {
+                if (job->line_length < sizeof(job->line) - 1)
+                    job->line[job->line_length++] = text[at];
+            } else if (job->line_length > 0) {
+                job->line[job->line_length] = '\0';
+                memcpy(job->said, job->line, job->line_length + 1);
+                job->line_length = 0;
+            }
+        }
+    }
+}
+
+/* Before `said` is used: it has something to say of every end. */
+static void hear_the_end(const struct tf_certificates *service, struct tf_acme_job *job, int status)
+{
+    listen_to(job);
+    if (job->said_fd != -1) /* something that it started lives on */
+        close(job->said_fd);
+    job->said_fd = -1;
+    if (WIFSIGNALED(status) && tf_clock_ns() >= job->until_ns)
+        snprintf(job->said, sizeof(job->said), "it took longer than %u s (tls.order_s)",
+                 service->config->acme.order_s);
+    else if (job->said[0] == '\0')
+        snprintf(job->said, sizeof(job->said), "the client ended with status %d and said nothing", status);
+}
+
 /* ---- the end ---- */
 
 static void collect(struct tf_certificates *service, struct tf_acme_job *job)
@@ -210,6 +264,7 @@ static void collect(struct tf_certificates *service, struct tf_acme_job *job)
         return;
     }
     job->pid = 0;
+    hear_the_end(service, job, status);
     if (job->hook_fd != -1)
         close(job->hook_fd);
     drop_challenge(service, job);
@@ -222,6 +277,7 @@ void tf_acme_client_turn(struct tf_certificates *service)
         struct tf_acme_job *const job = &service->acme.jobs[i];
         if (job->pid == 0)
             continue;
+        listen_to(job);
         if (job->awaits)
             answer_when_adopted(service, job);
         collect(service, job);
@@ -239,6 +295,8 @@ void tf_acme_client_stop(struct tf_certificates *service)
         job->pid = 0;
         if (job->hook_fd != -1)
             close(job->hook_fd);
+        if (job->said_fd != -1)
+            close(job->said_fd);
         tf_certificate_destroy(&job->alpn);
     }
 }

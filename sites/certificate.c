@@ -107,6 +107,22 @@ static int64_t seconds_of(const ASN1_TIME *time)
     return ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : 0;
 }
 
+/* The issuer's common name, else its organisation, as UTF-8. */
+static char *issuer_of(const X509 *leaf)
+{
+    static const int wanted[] = {NID_commonName, NID_organizationName};
+    const X509_NAME *const name = X509_get_issuer_name(leaf);
+    unsigned char *text = NULL;
+    int at = -1;
+    for (size_t i = 0; at < 0 && i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        at = X509_NAME_get_index_by_NID(name, wanted[i], -1);
+    int const length = at >= 0 ? ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)))
+                               : -1;
+    char *const copy = length > 0 ? strndup((const char *)text, TF_CERTIFICATE_ISSUER_BYTES) : NULL;
+    OPENSSL_free(text);
+    return copy;
+}
+
 static bool take_chain(struct tf_certificate *certificate, const STACK_OF(X509) *chain)
 {
     struct tf_buffer bytes;
@@ -156,6 +172,7 @@ static int take(const STACK_OF(X509) *chain, EVP_PKEY *key, struct tf_certificat
     take_names(certificate, leaf);
     certificate->begins = seconds_of(X509_get0_notBefore(leaf));
     certificate->ends = seconds_of(X509_get0_notAfter(leaf));
+    certificate->issuer = issuer_of(leaf);
     int result = TF_OK;
     if (certificate->name_count == 0)
         result = tf_error_set(error, TF_ERR_REFUSED, "the certificate names no host (subjectAltName)");
@@ -213,6 +230,7 @@ void tf_certificate_destroy(struct tf_certificate **certificate)
     for (uint32_t i = 0; i < gone->name_count; i++)
         free(gone->names[i]);
     free(gone->names);
+    free(gone->issuer);
     if (gone->bytes.key != NULL)
         OPENSSL_cleanse((void *)(uintptr_t)gone->bytes.key, gone->bytes.key_length);
     free((void *)(uintptr_t)gone->bytes.key);

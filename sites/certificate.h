@@ -11,11 +11,13 @@
 
 #define TF_CERTIFICATE_FILE_BYTES (256u << 10)
 #define TF_CERTIFICATE_NAMES 200u
+#define TF_CERTIFICATE_ISSUER_BYTES 200u
 
 struct tf_certificate {
     char **names; /* lower case; "*.example.com" too */
     uint32_t name_count;
     int64_t begins, ends; /* seconds since 1970 */
+    char *issuer;         /* what it is called, for people; NULL: it does not say */
     struct tf_tls_certificate bytes; /* owned here */
 };
 

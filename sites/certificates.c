@@ -80,6 +80,7 @@ static void publish(struct tf_certificates *service)
     struct tf_tls_builder *builder = tf_tls_builder_create();
     int fd = -1, result = TF_ERR_SYSTEM;
     service->is_changed = false;
+    service->is_news = true;
     if (builder == NULL || fill(service, builder) != 0)
         tf_error_set(&error, TF_ERR_LIMIT, "no memory");
     else
@@ -153,6 +154,7 @@ static void look(struct tf_certificates *service)
         return;
     is_look_asked = 0;
     service->look_ns = tf_clock_ns() + config->look_s * TF_NS_PER_S;
+    service->is_news = true; /* hosts may have come, too */
     if (config->supplied != NULL && tf_supplied_look(&service->supplied, config->supplied, config->most))
         service->is_changed = true;
 }
@@ -191,6 +193,8 @@ static void run(struct tf_certificates *service)
             rotate_ticket_keys(service);
         if (service->is_changed)
             publish(service);
+        if (service->is_news)
+            tf_certificates_report(service);
         tf_acme_client_turn(service);
         wait(service, &stops);
     }

@@ -17,6 +17,7 @@
 #define TF_ACME_TOKEN_BYTES 256u
 #define TF_ACME_ANSWER_BYTES 512u
 #define TF_ACME_HOOK_BYTES 2048u
+#define TF_ACME_SAID_BYTES 240u
 #define TF_ACME_HOOK_VARIABLE "TERRAFIRMA_ACME_HOOK_FD"
 
 /* A host that is served, or was. */
@@ -25,6 +26,7 @@ struct tf_acme_host {
     struct tf_certificate *certificate; /* issued; NULL: none yet */
     int64_t next_try;                   /* seconds since 1970; after a failure */
     uint32_t failures;                  /* in a row */
+    char failure[TF_ACME_SAID_BYTES];   /* what the client said last of all, the last time; "": it did not fail */
     bool is_wanted, is_ordered;
 };
 
@@ -34,6 +36,9 @@ struct tf_acme_job {
     struct tf_acme_host *host; /* NULL: it makes the account */
     int hook_fd;               /* our end */
     uint64_t until_ns;
+    int said_fd;               /* what it says to people; -1: nothing more */
+    char line[TF_ACME_SAID_BYTES], said[TF_ACME_SAID_BYTES]; /* the line it is at; the last whole one */
+    size_t line_length;
     /* The challenge that is being answered, if any. */
     char token[TF_ACME_TOKEN_BYTES], answer[TF_ACME_ANSWER_BYTES];
     struct tf_certificate *alpn;
@@ -59,6 +64,7 @@ struct tf_acme {
     bool has_account;
     int64_t account_next_try;
     uint32_t account_failures;
+    char account_failure[TF_ACME_SAID_BYTES]; /* as of a host */
     struct tf_routes *routes; /* that hosts were taken from; NULL: none yet */
     uint64_t look_ns;
 };
@@ -77,6 +83,8 @@ struct tf_certificates {
     bool *is_there;    /* a worker that has spoken since it was last found silent */
     int table_fd;      /* the current one; -1: none */
     bool is_changed;   /* another table has to be made */
+    bool is_news;      /* so has the report */
+    uint64_t report_hash;
 };
 
 /* certificates.c */
@@ -92,7 +100,13 @@ bool tf_acme_want(struct tf_certificates *service, const char *host);
 void tf_acme_dispose(struct tf_certificates *service);
 /* What became of a job. */
 void tf_acme_ended(struct tf_certificates *service, struct tf_acme_job *job, bool is_issued);
+/* When a certificate is to be renewed, seconds since 1970. */
+int64_t tf_acme_renewal(const struct tf_acme_config *config, const struct tf_certificate *certificate);
 bool tf_acme_is_busy(const struct tf_certificates *service);
+
+/* certificates_report.c */
+/* Writes report.json, for `terrafirma status`, into the service's folder where it says something new. */
+void tf_certificates_report(struct tf_certificates *service);
 
 /* acme_client.c */
 /* `host` NULL: makes sure of the account. Errors: SYSTEM. */

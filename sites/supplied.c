@@ -90,6 +90,7 @@ static void free_file(struct tf_supplied_file *file)
 {
     free(file->chain_name);
     free(file->key_name);
+    free(file->failure);
     tf_certificate_destroy(&file->certificate);
 }
 
@@ -103,6 +104,10 @@ static bool take_over(const struct finding *finding, struct tf_supplied_file *fi
         file->failed_stamp = before->failed_stamp;
         before->certificate = NULL;
         file->stamp = before->stamp;
+        if (stamp == before->failed_stamp) {
+            file->failure = before->failure;
+            before->failure = NULL;
+        }
         if (stamp == before->stamp || stamp == before->failed_stamp)
             return false;
     }
@@ -111,6 +116,7 @@ static bool take_over(const struct finding *finding, struct tf_supplied_file *fi
         fprintf(stderr, "terrafirma: certificates: %s%s\n", error.text,
                 file->certificate != NULL ? "; the one before it stays in use" : "");
         file->failed_stamp = stamp;
+        file->failure = strdup(error.text);
         file->stamp = before != NULL ? before->stamp : 0;
         return false;
     }

@@ -16,6 +16,7 @@ struct tf_supplied_file {
     char *chain_name, *key_name; /* relative to the folder; no key name: in the same file */
     uint64_t stamp, failed_stamp; /* of what is in use; of what could not be used */
     struct tf_certificate *certificate; /* NULL: none could be used yet */
+    char *failure; /* why the files as they are cannot be used; NULL: they can */
 };
 
 struct tf_supplied {

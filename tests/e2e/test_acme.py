@@ -45,6 +45,12 @@ class Issuing(unittest.TestCase):
         server.until(lambda: server.serves("www.example.org"), "www.example.org has a certificate")
         self.assertEqual(server.ask_secure("/page.txt", "www.example.org").body, b"another page")
         self.assertEqual(authority.count("/order-plz"), 2)
+        row = server.until(lambda: server.reported().get("www.example.org", {}).get("renews") and
+                           server.reported()["www.example.org"], "status knows of it")
+        self.assertEqual((row["source"], row["hosts"]), ("acme", ["www.example.org"]))
+        self.assertLess(row["renews"], row["ends"])
+        self.assertIn("Pebble", row["issuer"])
+        self.assertNotIn("error", row)
         return server
 
     def test_http_01(self):
@@ -107,12 +113,17 @@ class Issuing(unittest.TestCase):
         server.until(lambda: server.log_text().count(".example.com waits: tls.domain_orders") == 2, "the others wait")
         self.assertEqual(sum(map(server.serves, four)), 2)
         self.assertEqual(authority.count("/order-plz"), 4)
+        rows = server.reported()
+        waiting = [rows[name] for name in four if "ends" not in rows[name]]
+        self.assertEqual([row["error"] for row in waiting], ["tls.domain_orders is reached"] * 2)
+        self.assertTrue(all("next_try" in row for row in waiting))
 
     def test_authority_that_refuses(self):
         server, authority = make(self)
         authority.refuses = True
         server.start()
         server.until(lambda: "no account at" in server.log_text(), "the failure is told")
+        server.until(lambda: "no account there: " in server.status(), "status tells it too")
         self.assertEqual(server.ask("/page.txt", host="a.example.com").body, b"a page")
         authority.refuses = False
         server.until(lambda: server.serves("a.example.com"), "a.example.com has a certificate")

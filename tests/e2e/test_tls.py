@@ -65,6 +65,25 @@ class Serving(unittest.TestCase):
         self.assertEqual(self.server.alert("open.test"), "TLSV1_UNRECOGNIZED_NAME")
         self.assertIn("everybody may read", self.server.log_text())
 
+    def test_status_tells_of_each_certificate(self):
+        self.server.until(lambda: len(self.server.reported()) == 4, "all are reported")
+        rows = self.server.reported()
+        row = rows["b.test"]
+        self.assertEqual((row["hosts"], row["source"], row["issuer"]), (["b.test", "alias.test"], "operator", "b.test"))
+        self.assertRegex(row["ends"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertNotIn("renews", row)
+        self.assertIn("everybody may read", rows["open.pem"]["error"])
+        self.assertNotIn("ends", rows["open.pem"])
+        text = self.server.status()
+        self.assertRegex(text, r"valid +operator +\S+ +- +b\.test,alias\.test +b\.test\n")
+        self.assertRegex(text, r"none +operator +- +- +file open\.pem")
+        self.assertIn("error: open.key: everybody may read", text)
+        folder = os.path.join(self.server.cache, "certificates")
+        report = os.path.join(folder, os.listdir(folder)[0], "report.json")
+        self.assertEqual(os.stat(report).st_mode & 0o777, 0o600)
+        with open(report, encoding="utf-8") as stream:
+            self.assertNotIn("PRIVATE", stream.read())
+
     def test_versions(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             self.assertIsNone(self.server.alert("a.test", context=tls.client_context(version=version)))

@@ -1,4 +1,5 @@
 """What the tests of TLS share: certificates made on the spot, and clients that speak TLS."""
+import json
 import os
 import shutil
 import ssl
@@ -157,6 +158,17 @@ class Server(e2e.Server):
                               input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=e2e.PATIENCE, check=False)
         return done.stdout.decode("utf-8", "replace")
+
+    def status(self, *options):
+        """What `terrafirma status` prints, and says."""
+        done = subprocess.run([e2e.PROGRAM, "status", "--root", self.root, "--cache", self.cache, *options],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=e2e.PATIENCE, check=True)
+        return done.stdout.decode()
+
+    def reported(self):
+        """Rows of the report of certificates, by their first host, or by the file that could not be used."""
+        rows = json.loads(self.status("--json")).get("tls", {}).get("certificates", [])
+        return {(row.get("hosts") or [row.get("file")])[0]: row for row in rows}
 
     def children(self, command):
         """Process ids of the server's children of that command, as _worker."""
