@@ -1,11 +1,12 @@
 /*
  * A load generator that keeps to its schedule, whatever the server does: request i is due at start + i / rate, and its
  * latency counts from that moment, so that a server that stalls cannot hide the requests it kept from being sent.
- * Beside the paced ones, neighbours: clients in a closed loop on another function. One thread does both, and never
- * sleeps.
+ * Beside the paced ones, neighbours: clients in a closed loop on another function, or at a rate of their own, of which
+ * is left out what no client is free for. One thread does both, and never sleeps. A "%%" in the neighbours' host
+ * becomes sixteen digits that are others in each request.
  *
  *     paced --port PORT --rate PER_SECOND --seconds S [--path P] [--host H] [--connections N]
- *           [--neighbours N --neighbour-path P [--neighbour-host H]]
+ *           [--neighbours N --neighbour-path P [--neighbour-host H] [--neighbour-rate PER_SECOND]]
  *
  * Prints one JSON object. Ends when all that was sent is answered, neighbours included. Among it, what this program
  * itself was kept from: how long it waited for its core while another process had it (waited_us, of the kernel), and
@@ -28,13 +29,18 @@
 #include "base/clock.h"
 
 #define HEAD_MAX 4096u
+#define DIGITS 16u
 #define DRAIN_NS (60 * TF_NS_PER_S)
 #define STOOD_LEAST_NS (TF_NS_PER_MS / 2)
 
 struct kind {
     char request[1024];
     size_t request_length;
+    char *digits; /* in the request: others each time; NULL: none */
     unsigned clients;
+    double rate;  /* 0: a closed loop */
+    struct client *free;
+    size_t due;   /* how many were sent, or left out */
     uint64_t *latencies_ns;
     size_t answered, capacity;
     size_t statuses[1000];
@@ -55,13 +61,11 @@ struct client {
 
 static struct options {
     unsigned port;
-    double rate, seconds;
+    double seconds;
 } options = {.seconds = 5};
 
 static struct kind paced = {.clients = 256}, neighbours;
-static struct client *free_clients;
 static uint64_t *lateness_ns; /* of the sending itself, while a connection was free */
-static size_t sent;
 static int epoll_fd;
 static bool is_ending;
 static uint64_t stood_ns, waited_ns; /* up to the end of the sending */
@@ -86,6 +90,16 @@ static void connect_client(struct client *client)
         fail("epoll");
 }
 
+static void change_digits(char *digits)
+{
+    static uint64_t state = 0x9e3779b97f4a7c15ull;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    for (unsigned i = 0; i < DIGITS; i++)
+        digits[i] = "0123456789abcdef"[state >> 4 * i & 15];
+}
+
 static void send_request(struct client *client, uint64_t since_ns)
 {
     client->since_ns = since_ns;
@@ -93,6 +107,8 @@ static void send_request(struct client *client, uint64_t since_ns)
     client->head_length = 0;
     client->status = 0;
     struct kind const *const kind = client->kind;
+    if (kind->digits != NULL)
+        change_digits(kind->digits);
     /* A failure needs no handling here: the connection is found closed where the answer is awaited. */
     if (send(client->fd, kind->request, kind->request_length, MSG_NOSIGNAL) < 0)
         return;
@@ -101,9 +117,9 @@ static void send_request(struct client *client, uint64_t since_ns)
 static void next_request(struct client *client)
 {
     client->is_waiting = false;
-    if (client->kind == &paced) {
-        client->next_free = free_clients;
-        free_clients = client;
+    if (client->kind->rate > 0) {
+        client->next_free = client->kind->free;
+        client->kind->free = client;
     } else if (!is_ending) {
         send_request(client, tf_clock_ns());
     }
@@ -181,13 +197,30 @@ static void handle(struct client *client)
 static void send_due(uint64_t start_ns, size_t total)
 {
     uint64_t const now_ns = tf_clock_ns();
-    while (sent < total) {
-        uint64_t const due_ns = start_ns + (uint64_t)((double)sent / options.rate * 1e9);
-        if (due_ns > now_ns || free_clients == NULL)
+    while (paced.due < total) {
+        uint64_t const due_ns = start_ns + (uint64_t)((double)paced.due / paced.rate * 1e9);
+        if (due_ns > now_ns || paced.free == NULL)
             return;
-        struct client *const client = free_clients;
-        free_clients = client->next_free;
-        lateness_ns[sent++] = now_ns - due_ns;
+        struct client *const client = paced.free;
+        paced.free = client->next_free;
+        lateness_ns[paced.due++] = now_ns - due_ns;
+        send_request(client, due_ns);
+    }
+}
+
+/* At most a few at once, so that the paced ones are not held up. */
+static void send_neighbours(uint64_t start_ns)
+{
+    uint64_t const now_ns = tf_clock_ns();
+    for (int i = 0; i < 4 && !is_ending && neighbours.rate > 0; i++) {
+        uint64_t const due_ns = start_ns + (uint64_t)((double)neighbours.due / neighbours.rate * 1e9);
+        if (due_ns > now_ns)
+            return;
+        neighbours.due++;
+        struct client *const client = neighbours.free;
+        if (client == NULL)
+            continue;
+        neighbours.free = client->next_free;
         send_request(client, due_ns);
     }
 }
@@ -214,7 +247,7 @@ static uint64_t core_wait_ns(void)
 
 static void run(struct client *clients, size_t count)
 {
-    size_t const total = (size_t)(options.rate * options.seconds);
+    size_t const total = (size_t)(paced.rate * options.seconds);
     lateness_ns = calloc(total + 1, sizeof(lateness_ns[0]));
     if (lateness_ns == NULL)
         fail("memory");
@@ -227,6 +260,7 @@ static void run(struct client *clients, size_t count)
     while (!is_ending || !is_done(clients, count)) {
         struct epoll_event events[64];
         send_due(start_ns, total);
+        send_neighbours(start_ns);
         int const found = epoll_wait(epoll_fd, events, 64, 0);
         for (int i = 0; i < found; i++)
             handle(events[i].data.ptr);
@@ -234,7 +268,7 @@ static void run(struct client *clients, size_t count)
         if (!is_ending && now_ns - before_ns >= STOOD_LEAST_NS)
             stood_ns += now_ns - before_ns;
         before_ns = now_ns;
-        is_ending = now_ns >= end_ns && (sent == total || now_ns >= end_ns + DRAIN_NS);
+        is_ending = now_ns >= end_ns && (paced.due == total || now_ns >= end_ns + DRAIN_NS);
         if (now_ns >= end_ns + DRAIN_NS)
             break;
     }
@@ -280,12 +314,22 @@ static void write_request(struct kind *kind, const char *path, const char *host)
         fail("request");
     }
     kind->request_length = (size_t)length;
+    char *const place = strstr(kind->request, "%%");
+    if (place == NULL)
+        return;
+    if (kind->request_length + DIGITS >= sizeof(kind->request)) {
+        errno = ENAMETOOLONG;
+        fail("request");
+    }
+    memmove(place + DIGITS, place + 2, strlen(place + 2) + 1);
+    kind->request_length += DIGITS - 2;
+    kind->digits = place;
 }
 
 _Noreturn static void usage(void)
 {
     fprintf(stderr, "usage: paced --port PORT --rate PER_SECOND [--seconds S] [--path P] [--host H] [--connections N]\n"
-                    "             [--neighbours N --neighbour-path P --neighbour-host H]\n");
+                    "             [--neighbours N --neighbour-path P --neighbour-host H --neighbour-rate R]\n");
     exit(2);
 }
 
@@ -296,13 +340,15 @@ int main(int argc, char **argv)
         {"seconds", required_argument, NULL, 's'},        {"path", required_argument, NULL, 'P'},
         {"host", required_argument, NULL, 'H'},           {"connections", required_argument, NULL, 'c'},
         {"neighbours", required_argument, NULL, 'n'},     {"neighbour-path", required_argument, NULL, 'N'},
-        {"neighbour-host", required_argument, NULL, 'O'}, {NULL, 0, NULL, 0}};
+        {"neighbour-host", required_argument, NULL, 'O'}, {"neighbour-rate", required_argument, NULL, 'R'},
+        {NULL, 0, NULL, 0}};
     const char *path = "/hello.wasm", *host = "localhost", *other_path = "/", *other_host = "localhost";
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (option) {
         case 'p': options.port = (unsigned)strtoul(optarg, NULL, 10); break;
-        case 'r': options.rate = strtod(optarg, NULL); break;
+        case 'r': paced.rate = strtod(optarg, NULL); break;
+        case 'R': neighbours.rate = strtod(optarg, NULL); break;
         case 's': options.seconds = strtod(optarg, NULL); break;
         case 'P': path = optarg; break;
         case 'H': host = optarg; break;
@@ -313,7 +359,7 @@ int main(int argc, char **argv)
         default: usage();
         }
     }
-    if (optind != argc || options.port < 1 || options.port > 65535 || !(options.rate > 0) || !(options.seconds > 0) ||
+    if (optind != argc || options.port < 1 || options.port > 65535 || !(paced.rate > 0) || !(options.seconds > 0) ||
         paced.clients < 1 || paced.clients > 10000 || neighbours.clients > 10000)
         usage();
     write_request(&paced, path, host);
@@ -328,9 +374,9 @@ int main(int argc, char **argv)
         connect_client(&clients[i]);
     }
     run(clients, count);
-    printf("{\"sent\": %zu, ", sent);
-    qsort(lateness_ns, sent, sizeof(lateness_ns[0]), compare);
-    printf("\"sent_late_p99_us\": %.1f, ", quantile_us(lateness_ns, sent, 0.99));
+    printf("{\"sent\": %zu, ", paced.due);
+    qsort(lateness_ns, paced.due, sizeof(lateness_ns[0]), compare);
+    printf("\"sent_late_p99_us\": %.1f, ", quantile_us(lateness_ns, paced.due, 0.99));
     printf("\"waited_us\": %.1f, \"stood_us\": %.1f, ", (double)waited_ns / 1000, (double)stood_ns / 1000);
     print_kind("paced", &paced);
     printf(", ");

@@ -14,6 +14,8 @@
 
 /* A question that was not answered for so long is lost: its place is used again. */
 #define LOST_NS (120 * TF_NS_PER_S)
+/* With domain_queries_s at its least. */
+#define FULL_MOST_NS TF_NS_PER_S
 
 /* In the request's pool, watched over by a shared chunk: when the request goes away, it waits no longer. */
 struct waiter {
@@ -64,6 +66,15 @@ static void drop_lost(struct tf_domains *domains, uint64_t now_ns)
     }
 }
 
+/* The service would refuse it: no host of which nothing is known is looked up at the moment. */
+static bool is_full(const struct tf_domains *domains, const char *host, uint64_t now_ns)
+{
+    uint64_t const until_ns = atomic_load_explicit(&domains->table.page->full_until_ns, memory_order_relaxed);
+    struct tf_domain_fact fact;
+    return now_ns < until_ns && until_ns - now_ns <= FULL_MOST_NS &&
+           (!tf_domain_table_find(&domains->table, host, &fact, NULL) || fact.verdict != TF_DOMAIN_MAPPED);
+}
+
 /* NULL: it cannot be asked now. */
 static struct tf_domain_question *ask(struct tf_worker *worker, const char *host)
 {
@@ -74,6 +85,8 @@ static struct tf_domain_question *ask(struct tf_worker *worker, const char *host
     if (question != NULL || !line->is_open)
         return question;
     uint64_t const now_ns = tf_clock_ns();
+    if (is_full(domains, host, now_ns))
+        return NULL;
     if (domains->free == NULL)
         drop_lost(domains, now_ns);
     question = domains->free;

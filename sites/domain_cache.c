@@ -7,6 +7,8 @@
 #include "base/error.h"
 
 #define BUCKETS 1024u
+/* While as many as may be are looked up at once: until one of them ends, more or less. */
+#define FULL_NS (2 * TF_NS_PER_MS)
 
 struct lookup {
     struct lookup *next; /* in its bucket */
@@ -239,13 +241,27 @@ static bool is_known(struct tf_domain_cache *cache, const char *host, uint64_t n
     return false;
 }
 
+/* Workers need not ask meanwhile: in a flood of names a question that is refused costs more than the refusal. */
+static void tell_full(struct tf_domain_cache *cache, uint64_t until_ns)
+{
+    atomic_store_explicit(&cache->config.table->page->full_until_ns, until_ns, memory_order_relaxed);
+}
+
 /* A refresh may take the last quarter of what is allowed at once; a flood of names may not. */
 static bool may_look_up(struct tf_domain_cache *cache, bool is_refresh, uint64_t now_ns)
 {
     uint64_t const most = cache->config.limits->domain_lookups;
-    if (cache->looking >= (is_refresh ? most : most - most / 4))
+    struct budget *const fresh = &cache->fresh;
+    if (is_refresh)
+        return cache->looking < most && take_token(&cache->refreshes, now_ns);
+    if (cache->looking >= most - most / 4) {
+        tell_full(cache, now_ns + FULL_NS);
         return false;
-    return take_token(is_refresh ? &cache->refreshes : &cache->fresh, now_ns);
+    }
+    bool const may = take_token(fresh, now_ns);
+    if (fresh->scaled < TF_NS_PER_S)
+        tell_full(cache, now_ns + (TF_NS_PER_S - fresh->scaled + fresh->rate - 1) / fresh->rate);
+    return may;
 }
 
 static struct lookup *begin(struct tf_domain_cache *cache, const char *host, struct lookup **at)
@@ -319,6 +335,7 @@ static void take_over(struct tf_domain_cache *cache)
         atomic_store(rows_counter(cache, (enum tf_domain_area)area), rows);
     }
     atomic_store(&table->page->counts.looking, 0);
+    atomic_store(&table->page->full_until_ns, 0);
 }
 
 int tf_domain_cache_create(const struct tf_domain_cache_config *config, struct tf_domain_cache **ret_cache,

@@ -62,6 +62,7 @@ struct tf_domain_counts {
 
 struct tf_domain_page {
     uint64_t seed[2]; /* of the hash; whoever makes the memory writes it, before anybody else has it */
+    _Atomic uint64_t full_until_ns; /* no look-up of a host begins before, but of those that are known to be mapped */
     struct {
 #define X(name, is_counter, what) _Atomic uint64_t name;
         TF_DOMAIN_COUNT_ROWS(X)
