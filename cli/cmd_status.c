@@ -286,7 +286,8 @@ const struct tf_command tf_command_status = {
                "Tiers: fast (quickly compiled; a line below says whether an optimised build follows, or why not),\n"
                "optimised.\n"
                "Then, for each site: requests, CPU and queue time of one, traps; crashed workers and functions in\n"
-               "quarantine; over HTTPS, each certificate, and hosts that wait for one. Works while the server runs and after.\n",
+               "quarantine; over HTTPS, each certificate, and hosts that wait for one. Works while the server runs\n"
+               "and after.\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

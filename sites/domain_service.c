@@ -184,7 +184,7 @@ static int set_up(struct service *service, struct tf_error *error)
 {
     const struct tf_domain_service_config *const config = service->config;
     const struct tf_limits *const limits = &config->limits;
-    /* Look-ups take milliseconds anyway: they wait for a turn and do not push a worker off its core with each answer. */
+    /* Look-ups take milliseconds anyway: they wait for a turn, and do not push a worker off its core each time. */
     sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
     service->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (service->epoll_fd < 0)

@@ -172,8 +172,8 @@ class Hostile(unittest.TestCase):
             self.assertIsNone(self.ask(extensions(name=name)).alert, name)
         for name in (b"a.test\0", b"a.test\0.evil.test", b"\0", b"", b".", b"a.test..", b"a..test", b" a.test",
                      b"a.test ", b"127.0.0.1", b"[::1]", b"::1", b"a.test:443", b"a.test/", b"../a.test", b"a_test",
-                     b"*", b"*.test", b"x" * 64 + b".test", b"x." * 127 + b"test", b"a." * 4000 + b"test", b"\xff\xfe", b"a.test\r\n",
-                     b"\xd0\xb0.test", b"private", b"team", b"_default"):
+                     b"*", b"*.test", b"x" * 64 + b".test", b"x." * 127 + b"test", b"a." * 4000 + b"test", b"\xff\xfe",
+                     b"a.test\r\n", b"\xd0\xb0.test", b"private", b"team", b"_default"):
             self.refused(self.ask(extensions(name=name)), NAME, DECODE, what=name)
         self.refused(self.ask(extensions(name=None)), NAME)
 
