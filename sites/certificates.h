@@ -18,8 +18,8 @@
 
 /* What is written into the service's folder for people, whenever it changes: {"authority", "account_error",
  * "account_next_try", "certificates": [{"hosts", "source" ("operator", "acme"), "file", "issuer", "begins", "ends",
- * "renews", "error", "next_try", "failures", "is_ordered"}]}; what is not known is not there, times are RFC 3339. A host without "ends" has no
- * certificate. */
+ * "renews", "error", "next_try", "failures", "is_ordered"}]}; what is not known is not there, times are RFC 3339. A
+ * host without "ends" has no certificate. */
 #define TF_CERTIFICATES_REPORT "report.json"
 
 enum tf_acme_challenge { TF_ACME_ANY, TF_ACME_HTTP_01, TF_ACME_TLS_ALPN_01 };
