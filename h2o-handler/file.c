@@ -1,5 +1,6 @@
 #include "h2o-handler/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -79,8 +80,59 @@ static void set_failure(struct tf_file *file, int failure)
     }
 }
 
+/* Among so many names of a folder; what comes beyond is taken for absent. */
+#define NAMES_LOOKED_AT 10000
+
+static bool is_in_folder(int folder_fd, const char *name, size_t length)
+{
+    DIR *const list = folder_fd != -1 ? fdopendir(folder_fd) : NULL;
+    bool is_there = false;
+    if (list == NULL) {
+        if (folder_fd != -1)
+            close(folder_fd);
+        return false;
+    }
+    const struct dirent *entry;
+    for (int i = 0; !is_there && i < NAMES_LOOKED_AT && (entry = readdir(list)) != NULL; i++)
+        is_there = strncmp(entry->d_name, name, length) == 0 && entry->d_name[length] == '\0';
+    closedir(list);
+    return is_there;
+}
+
+/* Eight characters, of which the last are a tilde and digits, a dot, three. */
+static bool is_short_form(const char *name, size_t length)
+{
+    const char *const tilde = memchr(name, '~', length);
+    return tilde != NULL && length <= 12 && tilde + 1 < name + length && tilde[1] >= '0' && tilde[1] <= '9';
+}
+
+bool tf_file_is_named_so(int site_fd, const char *path)
+{
+    char folder[NAME_BYTES];
+    if (strchr(path, '~') == NULL)
+        return true;
+    for (const char *name = path; *name != '\0';) {
+        size_t const length = strcspn(name, "/"), before = (size_t)(name - path);
+        if (is_short_form(name, length)) {
+            if (before >= sizeof(folder))
+                return false;
+            memcpy(folder, path, before);
+            folder[before] = '\0';
+            if (!is_in_folder(tf_file_open_beneath(site_fd, before > 0 ? folder : ".", O_RDONLY | O_DIRECTORY, 0), name,
+                              length))
+                return false;
+        }
+        name += length + (name[length] == '/');
+    }
+    return true;
+}
+
 static int open_path(int site_fd, const char *path, bool follows, char **ret_link_path)
 {
+    if (!tf_file_is_named_so(site_fd, path)) {
+        errno = ENOENT;
+        return -1;
+    }
     int fd = tf_file_open_beneath(site_fd, path, O_RDONLY, RESOLVE_NO_SYMLINKS);
     if (fd != -1 || errno != ELOOP || !follows)
         return fd;
@@ -150,8 +202,9 @@ int tf_file_open_folder(int root_fd, const char *site, const char *path)
     int const site_fd = open_site(root_fd, site);
     if (site_fd == -1)
         return -1;
-    int const fd = tf_file_open_beneath(site_fd, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY,
-                                        RESOLVE_NO_SYMLINKS);
+    int fd = -1;
+    if (tf_file_is_named_so(site_fd, path))
+        fd = tf_file_open_beneath(site_fd, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
     close(site_fd);
     return fd;
 }

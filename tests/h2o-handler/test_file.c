@@ -126,6 +126,30 @@ static int descriptors(void)
     return probe;
 }
 
+static void short_names_count_where_they_are_names(void)
+{
+    enter();
+    put("root/site/notes~1.txt", "x");
+    put("root/site/a long name~1.text", "x");
+    CHECK(mkdir("root/site/dir~2", 0755) == 0 && symlink("dir~2", "root/site/link") == 0);
+    put("root/site/dir~2/b~10.txt", "x");
+    CHECK(kind_of("site", "notes~1.txt") == TF_FILE_REGULAR && kind_of("site", "dir~2/b~10.txt") == TF_FILE_REGULAR);
+    CHECK(kind_of("site", "a long name~1.text") == TF_FILE_REGULAR && kind_of("site", "dir~2") == TF_FILE_FOLDER);
+    CHECK(kind_of("site", "link/b~10.txt") == TF_FILE_REGULAR);
+    int const site = open("root/site", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int const before = descriptors();
+    static const char *const named[] = {"", "a", "none", "x~y", "~", "~user/b", "notes~1.txt", "dir~2/none", "a~b~/c"};
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
+        CHECK_MESSAGE(tf_file_is_named_so(site, named[i]), "%s", named[i]);
+    static const char *const not_named[] = {"NOTES~1.TXT", "HELLO~1.WAS", "dir~2/HELLO~1.WAS", "SECRET~1/b",
+                                            "DIR~2/b~10.txt", "none/a~1", "notes~1.txt/a~1", "~1"};
+    for (size_t i = 0; i < sizeof(not_named) / sizeof(not_named[0]); i++)
+        CHECK_MESSAGE(!tf_file_is_named_so(site, not_named[i]), "%s", not_named[i]);
+    CHECK(descriptors() == before);
+    close(site);
+    leave();
+}
+
 static void no_descriptor_is_left(void)
 {
     enter();
@@ -143,4 +167,4 @@ static void no_descriptor_is_left(void)
 }
 
 TEST_MAIN(TEST(what_is_served), TEST(what_is_not), TEST(no_way_out), TEST(links_to_functions_and_hidden_files),
-          TEST(no_descriptor_is_left))
+          TEST(short_names_count_where_they_are_names), TEST(no_descriptor_is_left))
