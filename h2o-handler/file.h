@@ -32,8 +32,9 @@ struct tf_file {
 void tf_file_open(int root_fd, const char *site, const char *path, struct tf_file *ret_file);
 /* As above, and a link is MISSING. */
 void tf_file_open_plain(int root_fd, const char *site, const char *path, struct tf_file *ret_file);
-/* False: a name in the path looks like the short one that FAT and its kin keep beside a long one ("HELLO~1.WAS"), and no
- * such name is in its folder. Rules are by names, so what has a second one that nobody gave it is not opened by that. */
+/* False: a name in the path looks like the short one that FAT and its kin keep beside a long one ("HELLO~1.WAS"), and
+ * no such name is in its folder. Rules are by names, so what has a second one that nobody gave it is not opened by
+ * that. */
 bool tf_file_is_named_so(int site_fd, const char *path);
 /* openat2(2) with O_CLOEXEC, RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS added to what is given; waits for no other end
  * of a pipe. The caller owns the descriptor; -1 with errno. */
