@@ -1,6 +1,7 @@
 #include "cli/places.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -129,9 +130,13 @@ const char *tf_places_routes_reader(const struct tf_config *config)
 static int make(int parent_fd, const char *name, const struct passwd *owner, int *ret_fd, struct tf_error *error)
 {
     bool const is_new = mkdirat(parent_fd, name, owner != NULL ? 0700 : 0755) == 0;
+    int const why_not = errno;
     int const fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        if (!is_new && errno == ENOENT)
+            errno = why_not; /* why it could not be made, as on a read-only file system */
         return tf_error_system(error, "cannot use the folder %s", name);
+    }
     struct stat status;
     if (is_new && owner != NULL &&
         (fstat(fd, &status) != 0 || status.st_uid != geteuid() || fchown(fd, owner->pw_uid, owner->pw_gid) != 0 ||
