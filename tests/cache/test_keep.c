@@ -208,6 +208,58 @@ static void what_is_wrong_is_named(void)
     leave();
 }
 
+/* ---- two at once ---- */
+
+/* Whether somebody waits for a lock on the cache's folder, by the kernel's own list. */
+static bool is_somebody_waiting(void)
+{
+    struct stat status;
+    CHECK(stat(cache_folder, &status) == 0);
+    FILE *const locks = fopen("/proc/locks", "re");
+    char line[256], inode[32];
+    bool found = false;
+    snprintf(inode, sizeof(inode), ":%lu ", (unsigned long)status.st_ino);
+    while (locks != NULL && fgets(line, sizeof(line), locks) != NULL)
+        found |= strstr(line, "-> FLOCK") != NULL && strstr(line, inode) != NULL;
+    if (locks != NULL)
+        fclose(locks);
+    return found;
+}
+
+static void a_collection_waits_for_who_holds_the_cache(void)
+{
+    enter(2);
+    age(0, 1000);
+    age(1, 1000);
+    int const held = tf_cache_hold(cache), also_held = tf_cache_hold(cache); /* builders do not exclude each other */
+    CHECK(held >= 0 && also_held >= 0);
+    pid_t const child = fork();
+    if (child == 0) {
+        close(held); /* inherited; the parent's count */
+        close(also_held);
+        struct tf_cache *const mine = cache_open(TF_CACHE_WRITE);
+        struct tf_gc_config const config = {.unused_s = 100, .add_live = add_live};
+        struct tf_gc_report report;
+        _exit(tf_cache_collect(mine, &config, &report, NULL) == 0 && report.removed_artifacts == 1 ? 0 : 1);
+    }
+    int status = 0;
+    pid_t ended = 0;
+    while (ended == 0 && !is_somebody_waiting()) {
+        usleep(1000);
+        ended = waitpid(child, &status, WNOHANG);
+    }
+    CHECK_MESSAGE(ended == 0, "the collection did not wait");
+    CHECK(is_there(0) && is_there(1));
+    tf_cache_release(also_held);
+    /* What was found meanwhile is used, and stays. */
+    CHECK(tf_cache_use(cache, artifact_key(0)) && is_somebody_waiting());
+    tf_cache_release(held);
+    if (ended == 0)
+        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(is_there(0) && !is_there(1));
+    leave();
+}
+
 /* ---- kill -9 ---- */
 
 /* Puts, uses, pins and collects until it is killed. */
@@ -256,4 +308,5 @@ static void killed_at_any_moment_it_is_whole_and_nothing_live_is_lost(void)
 TEST_MAIN(TEST(only_what_nobody_wants_goes), TEST(the_longest_unused_make_room),
           TEST(clocks_that_jump_cost_nothing_that_is_wanted), TEST(without_knowing_what_is_live_nothing_goes),
           TEST(the_index_follows), TEST(pins_want_an_artifact), TEST(what_is_wrong_is_named),
+          TEST(a_collection_waits_for_who_holds_the_cache),
           TEST(killed_at_any_moment_it_is_whole_and_nothing_live_is_lost))
