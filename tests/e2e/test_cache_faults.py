@@ -1,5 +1,5 @@
-"""A cache on a full disk, on a read-only file system, without permission, and under clocks that jump: what is said, that
-nothing is lost, and that it goes on once the cause is gone. Usage: test_cache_faults.py"""
+"""A cache on a full disk, on a read-only file system, without permission, and under clocks that jump: what is said,
+that nothing is lost, and that it goes on once the cause is gone. Usage: test_cache_faults.py"""
 import ctypes
 import functools
 import os
@@ -77,8 +77,8 @@ class Faults(unittest.TestCase):
         return os.path.join(self.modules, name + ".wasm")
 
     def run_program(self, *words, prefix=(), cache=None, **more):
-        return subprocess.run([*prefix, PROGRAM, *words, "--cache", cache or self.cache], capture_output=True, text=True,
-                              timeout=120, check=False, **more)
+        return subprocess.run([*prefix, PROGRAM, *words, "--cache", cache or self.cache], capture_output=True,
+                              text=True, timeout=120, check=False, **more)
 
     def fine(self, *words, **more):
         result = self.run_program(*words, **more)
