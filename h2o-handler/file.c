@@ -127,16 +127,23 @@ bool tf_file_is_named_so(int site_fd, const char *path)
     return true;
 }
 
+/* Folders are only looked through where there is something: that costs a client's guesses nothing. */
+static int open_named(int site_fd, const char *path, uint64_t flags, uint64_t resolve)
+{
+    int const fd = tf_file_open_beneath(site_fd, path, flags, resolve);
+    if (fd == -1 || tf_file_is_named_so(site_fd, path))
+        return fd;
+    close(fd);
+    errno = ENOENT;
+    return -1;
+}
+
 static int open_path(int site_fd, const char *path, bool follows, char **ret_link_path)
 {
-    if (!tf_file_is_named_so(site_fd, path)) {
-        errno = ENOENT;
-        return -1;
-    }
-    int fd = tf_file_open_beneath(site_fd, path, O_RDONLY, RESOLVE_NO_SYMLINKS);
+    int fd = open_named(site_fd, path, O_RDONLY, RESOLVE_NO_SYMLINKS);
     if (fd != -1 || errno != ELOOP || !follows)
         return fd;
-    fd = tf_file_open_beneath(site_fd, path, O_RDONLY, 0);
+    fd = open_named(site_fd, path, O_RDONLY, 0);
     *ret_link_path = fd != -1 ? servable_path(site_fd, fd) : NULL;
     if (fd != -1 && *ret_link_path == NULL) {
         close(fd);
@@ -202,9 +209,8 @@ int tf_file_open_folder(int root_fd, const char *site, const char *path)
     int const site_fd = open_site(root_fd, site);
     if (site_fd == -1)
         return -1;
-    int fd = -1;
-    if (tf_file_is_named_so(site_fd, path))
-        fd = tf_file_open_beneath(site_fd, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    int const fd =
+        open_named(site_fd, path[0] != '\0' ? path : ".", O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
     close(site_fd);
     return fd;
 }

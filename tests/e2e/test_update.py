@@ -12,6 +12,29 @@ import guests
 SECONDS = int(sys.argv.pop()) if len(sys.argv) > 1 and sys.argv[-1].isdigit() else 6
 
 
+STANDSTILL_S = 5
+
+
+class Standstill:
+    """For how long at most nothing ran on this machine, between its beginning and end."""
+
+    def __enter__(self):
+        self.longest_s, self._stop = 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self):
+        before = time.monotonic()
+        while not self._stop.wait(0.1):
+            now = time.monotonic()
+            self.longest_s, before = max(self.longest_s, now - before), now
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
 class Update(e2e.Case):
     workers = 2
 
@@ -30,10 +53,26 @@ class Update(e2e.Case):
 
     def test_overwrite_under_load(self):
         server = self.server
+        server.put("hello.wasm", guests.answer("version A"))
         server.wait_for("/hello.wasm", body=b"version A")
         # Both versions once, so that the cache knows them and what follows is about the switch.
         server.put("hello.wasm", guests.answer("version B"))
         server.wait_for("/hello.wasm", body=b"version B")
+        # A machine that stands still for the time in which idle connections are ended says nothing of a switch: all of
+        # wrk's connections then end, or count as late, at once.
+        for _ in range(3):
+            with Standstill() as standstill:
+                report, name = self.overwrite_under_load(server)
+            if standstill.longest_s < STANDSTILL_S:
+                break
+            print("the machine stood still for %.1f s: once more" % standstill.longest_s)
+        self.assertNotIn("Socket errors", report)
+        self.assertNotIn("Non-2xx", report)
+        self.assertGreater(int(re.search(r"(\d+) requests in", report).group(1)), 100)
+        server.wait_for("/hello.wasm", body=b"version " + name.encode())
+
+    def overwrite_under_load(self, server):
+        """wrk's report, and the version that was written last."""
         stop, seen, wrong = threading.Event(), collections.Counter(), []
         watcher = threading.Thread(target=self.watch_versions, args=(stop, seen, wrong))
         watcher.start()
@@ -41,7 +80,7 @@ class Update(e2e.Case):
                                  "http://127.0.0.1:%d/hello.wasm" % server.port], stdout=subprocess.PIPE, text=True)
         began, count, name = time.monotonic(), 0, "B"
         try:
-            while load.poll() is None and time.monotonic() - began < SECONDS - 0.9:
+            while load.poll() is None and time.monotonic() - began < SECONDS - 0.9 or count < 2:
                 name = "A" if name == "B" else "B"
                 # In place and by rename, in turn: both are what copying programs do.
                 write = server.overwrite if count % 4 < 2 else server.put
@@ -57,13 +96,9 @@ class Update(e2e.Case):
                 load.wait()
         print(report, "overwritten %d times, seen %s" % (count, dict(seen)))
         self.assertEqual(load.returncode, 0)
-        self.assertNotIn("Socket errors", report)
-        self.assertNotIn("Non-2xx", report)
-        self.assertGreater(int(re.search(r"(\d+) requests in", report).group(1)), 100)
         self.assertFalse(wrong, wrong[:3])
         self.assertEqual(set(seen), {b"version A", b"version B"})
-        self.assertGreaterEqual(count, SECONDS - 2)
-        server.wait_for("/hello.wasm", body=b"version " + name.encode())
+        return report, name
 
     def test_requests_in_flight_finish_on_their_version(self):
         server = self.server
