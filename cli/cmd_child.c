@@ -16,6 +16,7 @@
 #include "cli/child.h"
 #include "cli/command.h"
 #include "cli/places.h"
+#include "cli/registry_miss.h"
 #include "cli/secrets.h"
 #include "cli/service_child.h"
 #include "h2o-handler/worker.h"
@@ -284,10 +285,15 @@ static int work(const struct child *child, struct tf_error *error)
 
 static int build(const struct child *child, struct tf_error *error)
 {
+    struct tf_shared_builds shared;
+    int const result = tf_registry_miss_begin(&child->config, &shared, error);
+    if (result != TF_OK)
+        return result;
     struct tf_watcher_config const watcher = {.root = child->config.root,
                                               .cache_folder = child->config.cache,
                                               .trust_folder = child->config.trust_folder,
                                               .compiler = tf_config_compiler(&child->config),
+                                              .shared = shared,
                                               .prebuilt = {child->config.builds_nothing ? tf_cpu_level() : 0,
                                                            child->config.profile == TF_PROFILE_STRICT},
                                               .limits = child->config.limits,

@@ -277,6 +277,9 @@ static int run(const struct tf_command *command, int argc, char **argv)
     struct tf_error error;
     int status;
     tf_config_init(&config);
+    /* Workers, which run strangers' code, would inherit it. */
+    unsetenv("TERRAFIRMA_REGISTRY_PASSWORD");
+    unsetenv("TERRAFIRMA_REGISTRY_TOKEN");
     if (tf_command_parse(command, argc, argv, &config, on_option, &config, &status))
         status = serve(&config, &error) == TF_OK ? TF_EXIT_OK : tf_fail("serve", &error);
     tf_config_dispose(&config);

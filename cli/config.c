@@ -524,6 +524,8 @@ int tf_config_check(const struct tf_config *config, struct tf_error *error)
         return tf_error_set(error, TF_ERR_USAGE, "quarantine.most_s: %llu is less than quarantine.first_s (%llu)",
                             (unsigned long long)config->quarantine.most_s,
                             (unsigned long long)config->quarantine.first_s);
+    if (config->registry.address != NULL && tf_config_check_registry(config->registry.address, error) != TF_OK)
+        return TF_ERR_USAGE;
     return tf_config_check_tls(config, error);
 }
 

@@ -18,8 +18,18 @@
 #define STALL_S 30
 #define TRIES 4
 
+int tf_config_check_registry(const char *value, struct tf_error *error)
+{
+    struct tf_registry_place place;
+    const char *why;
+    if (tf_registry_read_place(value, &place, &why))
+        return TF_OK;
+    return tf_error_set(error, TF_ERR_USAGE, "'%.100s' is no oci://HOST/NAME: %s", value, why);
+}
+
 void tf_config_dispose_registry(struct tf_config *config)
 {
+    free(config->registry.address);
     free(config->registry.auth_file);
     free(config->registry.token_host);
     free(config->registry.ca_file);

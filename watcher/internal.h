@@ -134,8 +134,14 @@ struct tf_pool_config {
     struct tf_compiler *compiler; /* taken over on success; NULL: `prebuilt` says what is taken */
     struct tf_prebuilt prebuilt;
     struct tf_cache *cache;       /* taken over on success */
+    struct tf_shared_builds shared;
     uint32_t jobs;
 };
+
+/* One build of the pool's: taken from others where they have it, made here otherwise (shared.c). Errors: those of
+ * tf_build_wish and tf_build_find. */
+int tf_pool_build(const struct tf_pool_config *config, const struct tf_buffer *source, enum tf_build_wish wish,
+                  const int *cancel_fd, struct tf_built *ret_built, struct tf_error *error);
 
 int tf_pool_create(const struct tf_pool_config *config, struct tf_pool **ret_pool, struct tf_error *error);
 /* Takes no more jobs and waits until the running ones are done, at most `wait_ms`. What still runs then goes on by

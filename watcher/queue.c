@@ -205,13 +205,9 @@ static void run_job(struct tf_pool *pool, struct tf_job *job)
     job->result = read_source(pool, job, &source);
     if (job->result == TF_OK && optimises && !is_wanted_source(job, &source))
         job->result = tf_error_set(&job->error, TF_ERR_CHANGED, "the file is another one by now");
-    if (job->result == TF_OK && pool->config.compiler == NULL)
-        job->result = tf_build_find(pool->config.cache, &pool->config.prebuilt, source.bytes, source.length,
-                                    &job->built, &job->error);
-    else if (job->result == TF_OK)
-        job->result = tf_build_wish(pool->config.compiler, pool->config.cache, source.bytes, source.length,
-                                    optimises ? TF_WISH_OPTIMISE : TF_WISH_FIRST, optimises ? &job->cancel_fd : NULL,
-                                    &job->built, &job->error);
+    if (job->result == TF_OK)
+        job->result = tf_pool_build(&pool->config, &source, optimises ? TF_WISH_OPTIMISE : TF_WISH_FIRST,
+                                    optimises ? &job->cancel_fd : NULL, &job->built, &job->error);
     if (job->result == TF_OK && !optimises)
         job->result = tf_settings_suit_module(&job->settings, job->built.memory_pages_min, &job->error);
     confirm_source(pool, job, &source);

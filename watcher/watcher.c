@@ -54,6 +54,7 @@ static int open_pool(struct tf_watcher *watcher, struct tf_error *error)
     if (result != TF_OK)
         return result;
     pool.prebuilt = config->prebuilt;
+    pool.shared = config->shared;
     if (config->prebuilt.cpu_level == 0)
         result = tf_compiler_create(&config->compiler, &pool.compiler, error);
     if (result == TF_OK)

@@ -57,6 +57,19 @@ struct tf_prebuilt {
 int tf_build_find(struct tf_cache *cache, const struct tf_prebuilt *prebuilt, const uint8_t *source,
                   size_t source_bytes, struct tf_built *ret_built, struct tf_error *error);
 
+/* ---- what servers share ---- */
+
+/* What others compiled, and what they may have of this one. Any thread; `context` outlives the builder. */
+struct tf_shared_builds {
+    /* Brings what somebody else made of a source into the cache, if there is anything; `fingerprint` is the compiler's,
+     * NULL: there is none. True: the cache has more than before. Takes no longer than a build may wait. NULL: nobody is
+     * asked. */
+    bool (*fetch)(void *context, struct tf_cache *cache, const char *source_sha256, const char *fingerprint);
+    /* An artifact was made here of that source. Does not wait. NULL: nobody is told. */
+    void (*offer)(void *context, const char *source_sha256, const char *key);
+    void *context;
+};
+
 /* Reads a file that is stable: opened once (O_NOFOLLOW, regular only), copied, and its size, mtime and inode the same
  * before and after. Errors: NOT_FOUND, REFUSED (no regular file), LIMIT (module_bytes), CHANGED, SYSTEM. */
 int tf_read_stable(int directory_fd, const char *name, const struct tf_limits *limits, struct tf_buffer *ret_bytes,
@@ -81,6 +94,7 @@ struct tf_watcher_config {
     const char *cache_folder;
     const char *trust_folder;  /* NULL: in the cache */
     struct tf_compiler_config compiler;
+    struct tf_shared_builds shared; /* zero: with nobody */
     struct tf_prebuilt prebuilt; /* with a cpu_level: nothing is built, no compiler is started */
     struct tf_limits limits;
     uint32_t jobs;             /* builds at once, and one for a site that has none; 0: one per core */
