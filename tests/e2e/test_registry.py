@@ -524,7 +524,7 @@ class Fleet(Case):
         """In a child process, as its namespaces are its own."""
         if os.geteuid() != 0:
             self.skipTest("needs root to hide compilers and network")
-        module = guests.answer("compiled elsewhere")
+        module, unknown = guests.answer("compiled elsewhere"), guests.answer("nobody compiled this")
         with self.server(self.real.port, push="yes").start() as first:
             first.put("f.wasm", module)
             first.wait_for("/f", body=b"compiled elsewhere")
@@ -536,7 +536,7 @@ class Fleet(Case):
         if child == 0:
             status = 1
             try:
-                status = 77 if not hide_compilers_and_network() else self.serve_what_comes(module, key)
+                status = 77 if not hide_compilers_and_network() else self.serve_what_comes(module, unknown, key)
             except BaseException:  # pylint: disable=broad-except
                 traceback.print_exc()
             finally:
@@ -547,12 +547,12 @@ class Fleet(Case):
             self.skipTest("no namespaces here")
         self.assertEqual(status, 0)
 
-    def serve_what_comes(self, module, key):
+    def serve_what_comes(self, module, unknown, key):
         self.real.start()
         with self.server(self.real.port, builds="no") as server:
             cache(server.cache, "trust", key)
             server.put("f.wasm", module)
-            server.put("unknown.wasm", guests.answer("nobody compiled this"))
+            server.put("unknown.wasm", unknown)
             server.wait_for("/f", body=b"compiled elsewhere")
             server.wait_for("/unknown", status=502)
         return 0
