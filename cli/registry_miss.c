@@ -1,8 +1,8 @@
 /*
  * One request at a time goes to the registry (so that a module which several sites get at once is asked for once), and
- * none for longer than a build is to wait for it; while one waits, others do, for as long. A registry that fails is left
- * alone for a while, in which builds do not wait at all. What is sent goes by a thread and a process of its own, so that
- * no version waits for it to go live.
+ * none for longer than a build is to wait for it; while one waits, others do, for as long. A registry that fails is
+ * left alone for a while, in which builds do not wait at all. What is sent goes by a thread and a process of its own,
+ * so that no version waits for it to go live.
  */
 #include "cli/registry_miss.h"
 
