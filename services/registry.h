@@ -2,11 +2,12 @@
  * Speaking to an OCI registry (distribution specification 1.1): a process of its own that makes the requests of another
  * one, which keeps its rights to itself.
  *
- * Who wants something (`terrafirma cache push` and `pull`, the builder) starts the process with a socket, says in the first
- * message where the registry is and what it may be told, and then asks one thing at a time. Bytes of blobs go from
- * and to descriptors that come with the request. The process holds the credentials of one registry and nothing
- * else: everything the registry says (headers, JSON, redirects) is judged here, and what comes back over the socket
- * are fixed structures of hashes and numbers, which the asking side judges again. It checks the blobs' hashes, too.
+ * Who wants something (`terrafirma cache push` and `pull`, the builder) starts the process with a socket, says in
+ * the first message where the registry is and what it may be told, and then asks one thing at a time. Bytes of
+ * blobs go from and to descriptors that come with the request. The process holds the credentials of one registry
+ * and nothing else: everything the registry says (headers, JSON, redirects) is judged here, and what comes back
+ * over the socket are fixed structures of hashes and numbers, which the asking side judges again. It checks the
+ * blobs' hashes, too.
  *
  * What lies in a registry:
  *
