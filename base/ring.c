@@ -13,6 +13,8 @@
 #define RING_MAGIC 0x474e4952464c5254ull
 #define WRAP UINT32_MAX
 #define HEADER_BYTES 4096u
+/* Not for less: what is skipped is a cost of its own. */
+#define BEGIN_AGAIN_BYTES 65536u
 
 struct tf_ring_shared {
     uint64_t magic;
@@ -99,13 +101,15 @@ void tf_ring_unmap(struct tf_ring *ring)
     memset(ring, 0, sizeof(*ring));
 }
 
-/* Where a record of that length goes; NULL: nowhere now. What is left at the end and too short for it is skipped. */
+/* Where a record of that length goes; NULL: nowhere now. What is left at the end is skipped where it is too short, and
+ * where the reader has caught up: so a ring uses no more memory, and of the caches, than what waits in it. */
 static uint8_t *place_of(const struct tf_ring *ring, uint32_t length, uint32_t *ret_skipped)
 {
     uint32_t const at = (uint32_t)(ring->position & (ring->capacity - 1));
     uint32_t const needed = padded(length), left = ring->capacity - at;
-    uint32_t const skipped = needed <= left ? 0 : left;
     uint64_t const used = ring->position - atomic_load_explicit(&ring->shared->read, memory_order_acquire);
+    bool const begins_again = used == 0 && at >= BEGIN_AGAIN_BYTES;
+    uint32_t const skipped = needed <= left && !begins_again ? 0 : left;
     if (length > TF_RING_RECORD_MAX || used > ring->capacity || used + skipped + needed > ring->capacity)
         return NULL;
     *ret_skipped = skipped;

@@ -55,6 +55,29 @@ static void test_order_and_drop(void)
     close_pair(fd, &writer, &reader);
 }
 
+static void test_begins_again_when_all_was_read(void)
+{
+    enum { CAPACITY = 1 << 20, LENGTH = 4000, COUNT = 100 };
+    int fd;
+    struct tf_ring writer, reader;
+    open_pair(CAPACITY, &fd, &writer, &reader);
+    char record[LENGTH], got[LENGTH];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            memset(record, 'a' + i % 20, sizeof(record));
+            CHECK(tf_ring_write(&writer, record, sizeof(record)));
+        }
+        CHECK(writer.position % CAPACITY > COUNT * LENGTH && writer.position % CAPACITY <= COUNT * (LENGTH + 8));
+        for (int i = 0; i < COUNT; i++) {
+            CHECK(tf_ring_read(&reader, got, sizeof(got)) == LENGTH);
+            CHECK(got[0] == 'a' + i % 20 && got[LENGTH - 1] == got[0]);
+        }
+        CHECK(tf_ring_read(&reader, got, sizeof(got)) == 0);
+    }
+    CHECK(tf_ring_dropped(&reader) == 0 && reader.lies == 0);
+    close_pair(fd, &writer, &reader);
+}
+
 /* Whatever bytes the writer's side leaves, the reader stays inside and comes to an end. */
 static void test_hostile_writer(void)
 {
@@ -149,4 +172,4 @@ static void test_refusals(void)
 }
 
 TEST_MAIN(TEST(test_order_and_drop), TEST(test_hostile_writer), TEST(test_successor), TEST(test_two_processes),
-          TEST(test_refusals))
+          TEST(test_refusals), TEST(test_begins_again_when_all_was_read))
