@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
@@ -196,6 +197,15 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     return tf_worker_confine_calls(error);
 }
 
+/* In a process with threads, libc makes every call that may wait a point where a thread can be cancelled, with a locked
+ * instruction before and after: unless it can be cancelled anywhere anyway, which counts for nothing where it cannot be
+ * cancelled at all. */
+static void forgo_cancelling(void)
+{
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+}
+
 static void turn(struct tf_worker *worker, int32_t wait_ms)
 {
     tf_routes_watch_check(worker);
@@ -239,6 +249,7 @@ int tf_worker_run(const struct tf_worker_config *config, struct tf_error *error)
     }
     tf_log_guard_stderr();
     worker.open_anyway_ns = tf_clock_ns() + OPEN_ANYWAY_NS;
+    forgo_cancelling();
     while (!worker.stop_requested)
         turn(&worker, IDLE_WAIT_MS);
     bool const is_idle = drain(&worker);
