@@ -74,6 +74,13 @@ static char *read_patterns(const struct tf_watcher *watcher, const struct tf_sit
     return copy;
 }
 
+static void set_list_due(struct tf_watcher *watcher, struct tf_site *site)
+{
+    site->list_due_ns = tf_clock_ns() + TF_GRACE_SETTLES * watcher->settle_ns;
+    if (watcher->lists_due_ns == 0 || site->list_due_ns < watcher->lists_due_ns)
+        watcher->lists_due_ns = site->list_due_ns;
+}
+
 void tf_domains_read_list(struct tf_watcher *watcher, struct tf_site *site, int fd)
 {
     struct tf_buffer text;
@@ -81,6 +88,15 @@ void tf_domains_read_list(struct tf_watcher *watcher, struct tf_site *site, int 
     tf_buffer_init(&text, LIST_BYTES_MAX);
     int const result = tf_file_read(fd, LIST_NAME, &text, &error);
     char *domains = NULL;
+    if (result == TF_ERR_NOT_FOUND && site->domains != NULL) {
+        if (site->list_due_ns == 0)
+            set_list_due(watcher, site);
+        if (tf_clock_ns() < site->list_due_ns) {
+            tf_buffer_dispose(&text);
+            return;
+        }
+    }
+    site->list_due_ns = 0;
     if (result == TF_OK) {
         tf_buffer_append_byte(&text, '\0');
         domains = text.failed ? tf_copy_text("") : read_patterns(watcher, site, (char *)text.bytes);
@@ -96,6 +112,26 @@ void tf_domains_read_list(struct tf_watcher *watcher, struct tf_site *site, int 
         watcher->routes_dirty = true;
     free(site->domains);
     site->domains = domains;
+}
+
+void tf_domains_settle(struct tf_watcher *watcher, uint64_t now_ns)
+{
+    if (watcher->lists_due_ns == 0 || now_ns < watcher->lists_due_ns)
+        return;
+    watcher->lists_due_ns = 0;
+    for (struct tf_site *site = watcher->first_site; site != NULL; site = site->next) {
+        if (site->list_due_ns == 0)
+            continue;
+        int const fd = site->list_due_ns <= now_ns ? tf_tree_open(watcher, site->folder) : -1;
+        if (fd >= 0) {
+            tf_domains_read_list(watcher, site, fd);
+            close(fd);
+        } else if (site->list_due_ns <= now_ns) {
+            set_list_due(watcher, site); /* the folder's own end is told otherwise */
+        } else if (watcher->lists_due_ns == 0 || site->list_due_ns < watcher->lists_due_ns) {
+            watcher->lists_due_ns = site->list_due_ns;
+        }
+    }
 }
 
 int tf_domains_publish_list(struct tf_routes *routes, const struct tf_site *site)

@@ -221,6 +221,7 @@ struct tf_site {
     struct tf_site_config config;
     char *name;
     char *domains; /* patterns of its list of domains, each with a newline behind it; NULL: it has none */
+    uint64_t list_due_ns; /* the file they were read from is gone; they count until then; 0: it is there */
     struct tf_site_queue queues[TF_LANE_COUNT];
     uint64_t functions, folders;
     bool said_functions, said_folders; /* that a limit is reached */
@@ -298,6 +299,7 @@ struct tf_watcher {
     struct tf_table names, watches;
     uint64_t name_seed, scans, sites;
     uint64_t access_due_ns; /* the earliest of the sites' configs; 0: none */
+    uint64_t lists_due_ns;  /* the same of their lists of domains */
     struct tf_item *settling_first, *settling_last; /* ascending by due_ns */
     struct tf_routes *previous; /* of the run before, during the first scan only */
     bool said_watch_limit, said_sites_full;
@@ -321,6 +323,10 @@ struct tf_watcher {
     uint64_t publish_due_ns, status_due_ns;
     char fingerprint[TF_HASH_HEX_BYTES];
 };
+
+/* What is served outlives its file by so many times settle_ms: some copying programs (Syncthing is one) delete the old
+ * file before the new one gets its name. */
+#define TF_GRACE_SETTLES 5u
 
 /* A log line on standard error. */
 void tf_watcher_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -388,8 +394,10 @@ void tf_root_lost(struct tf_watcher *watcher, const char *why);
 
 /* Whether a file of that name in the folder is its site's list of domains. */
 bool tf_domains_is_list(const struct tf_folder *folder, const char *name);
-/* Reads it anew; `fd` is the site's folder. */
+/* Reads it anew; `fd` is the site's folder. One that disappears counts on for a moment. */
 void tf_domains_read_list(struct tf_watcher *watcher, struct tf_site *site, int fd);
+/* Drops those whose moment is over. */
+void tf_domains_settle(struct tf_watcher *watcher, uint64_t now_ns);
 /* Errors of both: as of tf_routes_add_domain and tf_routes_add_mapping. */
 int tf_domains_publish_list(struct tf_routes *routes, const struct tf_site *site);
 int tf_domains_publish_map(struct tf_watcher *watcher, struct tf_routes *routes);

@@ -13,8 +13,6 @@
 #define TEXT_BYTES 512
 /* A file whose build lasts: some seconds even on the fast tier. */
 #define LARGE_BYTES 262144u
-/* A function outlives its file by so many times settle_ms. */
-#define GRACE_SETTLES 5u
 
 static const char *item_text(const struct tf_item *item, char ret_text[TEXT_BYTES])
 {
@@ -180,8 +178,7 @@ static void end_item(struct tf_watcher *watcher, struct tf_item *item, int fd)
     tf_item_dispose(watcher, item);
 }
 
-/* Some copying programs (Syncthing is one) delete the old file before the new one gets its name: what was served goes
- * on for a moment. True: it does. */
+/* For a moment. True: it does. */
 static bool outlives_its_file(struct tf_watcher *watcher, struct tf_item *item)
 {
     if (item->is_missing)
@@ -190,7 +187,7 @@ static bool outlives_its_file(struct tf_watcher *watcher, struct tf_item *item)
         return false;
     stop_item(watcher, item, item->node.parent->site);
     item->is_missing = true;
-    start_settling(watcher, item, &(struct tf_identity){0}, GRACE_SETTLES * watcher->settle_ns);
+    start_settling(watcher, item, &(struct tf_identity){0}, TF_GRACE_SETTLES * watcher->settle_ns);
     return true;
 }
 

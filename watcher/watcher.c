@@ -146,6 +146,7 @@ static uint64_t turn(struct tf_watcher *watcher)
     uint64_t now_ns = tf_clock_ns();
     tf_items_settle(watcher, now_ns);
     tf_site_access_settle(watcher, now_ns);
+    tf_domains_settle(watcher, now_ns);
     bool const is_gone = watcher->root_fd < 0;
     if (is_gone ? now_ns >= watcher->root_retry_ns : watcher->rescan_now || now_ns >= watcher->rescan_due_ns)
         rescan(watcher, now_ns);
@@ -154,6 +155,8 @@ static uint64_t turn(struct tf_watcher *watcher)
     uint64_t due_ns = earlier(tf_publish(watcher, tf_clock_ns()), watcher->map.due_ns);
     if (watcher->access_due_ns != 0)
         due_ns = earlier(due_ns, watcher->access_due_ns);
+    if (watcher->lists_due_ns != 0)
+        due_ns = earlier(due_ns, watcher->lists_due_ns);
     if (watcher->settling_first != NULL)
         due_ns = earlier(due_ns, watcher->settling_first->due_ns);
     if (watcher->root_fd < 0)

@@ -186,6 +186,16 @@ class Domains(e2e.Case):
         self.server.put(".domains", b"listed.example\n*.below.example\n", site="team/listed")
         self.server.until(lambda: self.where("unlisted.example") == 503, "the list is back")
 
+    def test_a_list_that_is_replaced_opens_nothing(self):
+        """Syncthing deletes the old file before the new one gets its name."""
+        self.assertEqual(self.where("unlisted.example"), 503)
+        for number in range(8):
+            os.unlink(self.server.path(".domains", site="team/listed"))
+            end = time.monotonic() + 0.05
+            while time.monotonic() < end:
+                self.assertEqual(self.where("unlisted.example"), 503)
+            self.server.put(".domains", b"# %d\nlisted.example\n*.below.example\n" % number, site="team/listed")
+
     def test_the_operators_list_refuses_without_a_look_up(self):
         response = self.server.ask("/where.txt", host="www.denied.example")
         self.assertEqual(response.status, 503)
