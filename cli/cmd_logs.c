@@ -10,8 +10,10 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/places.h"
+#include "cli/trap_names.h"
 #include "services/log_decode.h"
 #include "services/log_functions.h"
+#include "services/log_line.h"
 #include "sites/routes.h"
 
 #define FOLLOW_NS 200000000
@@ -69,18 +71,37 @@ static int find(const struct tf_config *config, const char *name, char **ret_pat
 
 /* Lines hold no byte that commands a terminal (services/log_line.h), but whoever could write the folder may have
  * written others. */
-static bool print(FILE *file)
+static void print_bytes(const uint8_t *bytes, size_t length)
 {
-    bool is_any = false;
-    for (int byte; (byte = getc(file)) != EOF; is_any = true) {
-        if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f)
-            printf("\\x%02x", (unsigned)byte);
+    for (size_t i = 0; i < length; i++) {
+        if ((bytes[i] < 0x20 && bytes[i] != '\n' && bytes[i] != '\t') || bytes[i] == 0x7f)
+            printf("\\x%02x", (unsigned)bytes[i]);
         else
-            putchar(byte);
+            putchar(bytes[i]);
     }
+}
+
+/* The service writes whole lines. */
+static void print(FILE *file, struct tf_trap_names *names)
+{
+    struct tf_buffer told;
+    char *line = NULL;
+    size_t room = 0;
+    tf_buffer_init(&told, 2 * TF_LOG_LINE_BYTES_MAX);
+    for (ssize_t length; (length = getline(&line, &room, file)) > 0;) {
+        bool const is_whole = line[length - 1] == '\n' && (size_t)length < TF_LOG_LINE_BYTES_MAX;
+        tf_buffer_clear(&told);
+        if (is_whole)
+            tf_trap_names_tell(names, line, (size_t)length - 1, &told);
+        if (is_whole && !told.failed)
+            print_bytes(told.bytes, told.length);
+        print_bytes((const uint8_t *)line + (is_whole && !told.failed ? length - 1 : 0),
+                    is_whole && !told.failed ? 1 : (size_t)length);
+    }
+    free(line);
+    tf_buffer_dispose(&told);
     clearerr(file);
     fflush(stdout);
-    return is_any;
 }
 
 static bool is_another(FILE *file, const char *path)
@@ -90,13 +111,13 @@ static bool is_another(FILE *file, const char *path)
            (named.st_ino != open_one.st_ino || named.st_dev != open_one.st_dev);
 }
 
-static _Noreturn void follow(FILE *file, const char *path)
+static _Noreturn void follow(FILE *file, const char *path, struct tf_trap_names *names)
 {
     struct timespec const pause = {.tv_nsec = FOLLOW_NS};
     for (;;) {
         nanosleep(&pause, NULL);
         if (file != NULL)
-            print(file);
+            print(file, names);
         if (file != NULL && !is_another(file, path))
             continue;
         /* It was made, or the service began a new one: what it wrote to the old one before is printed by now. */
@@ -106,7 +127,7 @@ static _Noreturn void follow(FILE *file, const char *path)
         if (file != NULL)
             fclose(file);
         file = next;
-        print(file);
+        print(file, names);
     }
 }
 
@@ -117,14 +138,19 @@ static int show(const struct tf_config *config, const struct request *request, s
         return tf_error_set(error, TF_ERR_USAGE, "wants a function, as in _default/hello.wasm");
     int result = find(config, request->name, &path, error);
     FILE *file = result == TF_OK ? fopen(path, "re") : NULL;
+    char *const site = result == TF_OK ? strndup(request->name, strcspn(request->name, "/")) : NULL;
+    struct tf_trap_names *names =
+        site != NULL ? tf_trap_names_create(config, site, request->name + strlen(site) + 1) : NULL;
     if (result == TF_OK && request->follows)
-        follow(file, path);
+        follow(file, path, names);
     if (result == TF_OK && file == NULL)
         result = tf_error_system(error, "%s has no log that can be read", request->name);
     else if (result == TF_OK)
-        print(file);
+        print(file, names);
     if (file != NULL)
         fclose(file);
+    tf_trap_names_free(&names);
+    free(site);
     free(path);
     return result;
 }
@@ -151,7 +177,9 @@ const struct tf_command tf_command_logs = {
     .synopsis = "SITE/FUNCTION [--follow] [--root DIR] [--cache DIR] [--config FILE]",
     .summary = "print what a function said, and how it failed",
     .details = "FUNCTION is the path of the .wasm file below the site's folder. A line is a time, the worker and what\n"
-               "happened; older lines lie in files beside it until those are too many (logs.function_kept).\n",
+               "happened; older lines lie in files beside it until those are too many (logs.function_kept).\n"
+               "With the root, functions in which traps happened are told by name, where the module that is there now\n"
+               "is the one that trapped and has names.\n",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .run = run,

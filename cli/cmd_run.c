@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/run_program.h"
 #include "cli/run_store.h"
+#include "compiler/wasm_names.h"
 #include "loader/loader.h"
 #include "runtime/runtime.h"
 #include "watcher/watcher.h"
@@ -40,6 +41,7 @@ struct run {
     const char *file;
     const char *method, *path, *authority;
     char *default_path;
+    struct tf_buffer source; /* the module */
     struct tf_buffer body;
     struct tf_header headers[HEADERS_MAX];
     size_t header_count;
@@ -196,7 +198,8 @@ static size_t script_bytes(const char *path)
     return end;
 }
 
-static int describe_trap(const struct tf_guest *guest, const struct tf_module *module, struct tf_error *error)
+static int describe_trap(const struct run *run, const struct tf_guest *guest, const struct tf_module *module,
+                         struct tf_error *error)
 {
     int64_t const index = tf_module_function_at(module, tf_guest_trap_address(guest));
     const char *name = tf_trap_name(tf_guest_trap_kind(guest));
@@ -204,7 +207,16 @@ static int describe_trap(const struct tf_guest *guest, const struct tf_module *m
     if (index < 0)
         return tf_error_set(error, TF_ERR_GUEST, "the guest trapped: %s%s%s", name, detail != NULL ? ": " : "",
                             detail != NULL ? detail : "");
-    return tf_error_set(error, TF_ERR_GUEST, "the guest trapped: %s, in function %lld", name, (long long)index);
+    struct tf_wasm_names *names =
+        tf_wasm_names_read(run->source.bytes, run->source.length, run->config.limits.module_functions);
+    struct tf_buffer told;
+    tf_buffer_init(&told, 8 * TF_WASM_NAME_TOLD_BYTES);
+    tf_wasm_names_tell(names, (uint32_t)index, &told);
+    tf_error_set(error, TF_ERR_GUEST, "the guest trapped: %s, in function %lld%.*s", name, (long long)index,
+                 (int)told.length, told.length > 0 ? (const char *)told.bytes : "");
+    tf_buffer_dispose(&told);
+    tf_wasm_names_free(&names);
+    return TF_ERR_GUEST;
 }
 
 /* ---- in place of services ---- */
@@ -263,7 +275,7 @@ static int run_guest(struct run *run, struct tf_guest *guest, const struct tf_mo
             run->exit_status = (int)(tf_guest_exit_code(guest) & 255);
             return print_response(run, tf_guest_response(guest), error);
         case TF_OUTCOME_TRAPPED:
-            return describe_trap(guest, module, error);
+            return describe_trap(run, guest, module, error);
         case TF_OUTCOME_CPU_OVER:
             return tf_error_set(error, TF_ERR_TIMEOUT, "the guest used up its CPU time (cpu_ms = %llu)",
                                 (unsigned long long)run->config.limits.cpu_ms);
@@ -339,7 +351,6 @@ static int run_key(struct run *run, struct tf_cache *cache, const char *key, str
 static int run_file(struct run *run, struct tf_error *error)
 {
     struct tf_tools tools = {0};
-    struct tf_buffer source = {0};
     struct tf_built built;
     const char *name = strrchr(run->file, '/');
     if (asprintf(&run->default_path, "/%s", name != NULL ? name + 1 : run->file) < 0) {
@@ -347,15 +358,15 @@ static int run_file(struct run *run, struct tf_error *error)
         return tf_error_system(error, "no memory");
     }
     run->program.arguments[0] = text_of(run->default_path + 1);
-    int result = tf_module_read(run->file, &run->config.limits, &source, error);
+    int result = tf_module_read(run->file, &run->config.limits, &run->source, error);
     if (result == TF_OK)
         result = tf_tools_open(&run->config, &tools, error);
     if (result == TF_OK)
-        result = tf_build_wish(tools.compiler, tools.cache, source.bytes, source.length, TF_WISH_FIRST, NULL, &built,
-                               error);
+        result = tf_build_wish(tools.compiler, tools.cache, run->source.bytes, run->source.length, TF_WISH_FIRST, NULL,
+                               &built, error);
     if (result == TF_OK)
         result = run_key(run, tools.cache, built.key, error);
-    tf_buffer_dispose(&source);
+    tf_buffer_dispose(&run->source);
     tf_tools_close(&tools);
     return result;
 }

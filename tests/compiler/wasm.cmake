@@ -2,6 +2,7 @@
 foreach(name body module judge canonical)
     tf_test(wasm_${name} SOURCES ${CMAKE_CURRENT_LIST_DIR}/wasm_${name}_test.c LIBS tf_compiler_child)
 endforeach()
+tf_test(wasm_names SOURCES ${CMAKE_CURRENT_LIST_DIR}/wasm_names_test.c LIBS tf_compiler LABELS asan)
 tf_test(wasm_spec SOURCES ${CMAKE_CURRENT_LIST_DIR}/wasm_spec.c LIBS tf_compiler_child PkgConfig::JANSSON TIMEOUT 300)
 tf_test(wasm_corpus SOURCES ${CMAKE_CURRENT_LIST_DIR}/fuzz_wasm.c LIBS tf_compiler_child)
 target_compile_definitions(test_wasm_corpus PRIVATE TF_FUZZ_REPLAY)

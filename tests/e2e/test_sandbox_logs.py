@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -149,6 +150,32 @@ class Logs(e2e.Case):
             text = stream.read()
         self.assertNotIn("secret", text)
         self.assertNotIn(line["error"], text)
+
+    def test_a_trap_is_told_with_the_name_that_the_module_gives(self):
+        with open(os.path.join(self.server.root, "_default", "panic.wasm"), "rb") as stream:
+            bare = stream.read()
+        names = b"".join(bytes([number, 9]) + b"number_%c\x1b" % (65 + number) for number in range(20))
+        inner = b"\x04name\x01" + bytes([0x80 | (len(names) + 1) & 0x7f, (len(names) + 1) >> 7, 20]) + names
+        section = b"\0" + bytes([0x80 | len(inner) & 0x7f, len(inner) >> 7]) + inner
+        self.server.put("named.wasm", bare + section)
+        self.server.wait_for_state("_default/named.wasm", "live")
+        self.assert_status(self.server.ask("/named.wasm?named"), 502)
+        error = line_of(self.server, "/named.wasm?named")["error"]
+
+        def told(*more):
+            lines = program("logs", "_default/named.wasm", "--cache", self.server.cache, *more).stdout.split("\n")
+            return [line for line in lines if "error %s: " % error in line]
+        self.server.until(told, "the function's log has it", 20)
+        found = re.search(r", in function (\d+) \(number_(.)\\x1b\) at \+0x[0-9a-f]+ of [0-9a-f]{64}$",
+                          told("--root", self.server.root)[0])
+        self.assertEqual(int(found[1]), ord(found[2]) - 65)
+        self.assertRegex(told()[0], r", in function \d+ at \+0x")
+        ran = program("run", os.path.join(self.server.root, "_default", "named.wasm"), "--cache", self.server.cache)
+        self.assertRegex(ran.stderr, r"in function %s \(number_%s" % (found[1], found[2]))
+        # What is there now is another module: its names are not those of what trapped.
+        with open(os.path.join(self.server.root, "_default", "ok.wasm"), "rb") as stream:
+            self.server.put("named.wasm", stream.read() + section)
+        self.assertNotIn("(", told("--root", self.server.root)[0].split("in function")[1])
 
     def test_over_time(self):
         self.assert_status(self.server.ask("/loop.wasm?t"), 504)
