@@ -6,6 +6,8 @@
 #define LABEL_BYTES 63u
 #define NAME_BYTES 255u
 #define CLASS_IN 1u
+#define TYPE_A 1u
+#define TYPE_AAAA 28u
 #define TYPE_OPT 41u
 #define FLAG_RESPONSE 0x8000u
 #define FLAGS_OPCODE 0x7800u
@@ -107,4 +109,24 @@ bool tf_dns_is_response(const uint8_t *bytes, size_t length, const uint8_t *quer
         at += 10u + tf_dns_u16(bytes + at + 8);
     }
     return at == length;
+}
+
+const uint8_t *tf_dns_next_address(const uint8_t *bytes, size_t length, size_t *at, size_t *ret_length)
+{
+    if (*at == 0) {
+        *at = length >= HEAD_BYTES ? tf_dns_skip_name(bytes, length, HEAD_BYTES, false, NULL) : 0;
+        *at = *at != 0 ? *at + 4 : length;
+    }
+    while (*at < length) {
+        size_t const record = tf_dns_skip_name(bytes, length, *at, true, NULL);
+        if (record == 0 || record + 10 > length || record + 10u + tf_dns_u16(bytes + record + 8) > length)
+            break;
+        uint16_t const type = tf_dns_u16(bytes + record), data_length = tf_dns_u16(bytes + record + 8);
+        *at = record + 10u + data_length;
+        *ret_length = data_length;
+        if ((type == TYPE_A && data_length == 4) || (type == TYPE_AAAA && data_length == 16))
+            return bytes + record + 10;
+    }
+    *at = length;
+    return NULL;
 }

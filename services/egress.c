@@ -325,13 +325,33 @@ enum tf_egress_verdict tf_egress_judge_name(const struct tf_egress *egress, cons
     return is_usual_port(target->port) ? TF_EGRESS_DEPENDS : TF_EGRESS_DENIED;
 }
 
+/* The rule counts for a site whatever the port and the method are, or allows some. */
+static bool is_whole(const struct rule *rule, const char *site)
+{
+    return (rule->is_allow || (!rule->has_ports && rule->methods[0] == '\0')) &&
+           (strcmp(rule->site, "*") == 0 || strcmp(rule->site, site) == 0);
+}
+
 bool tf_egress_may_resolve(const struct tf_egress *egress, const char *site, const char *name)
 {
     for (size_t i = 0; i < egress->count; i++) {
         const struct rule *const rule = &egress->rules[i];
-        bool const is_whole = rule->is_allow || (!rule->has_ports && rule->methods[0] == '\0');
-        if (is_whole && (strcmp(rule->site, "*") == 0 || strcmp(rule->site, site) == 0) && names_host(rule, name))
+        if (is_whole(rule, site) && names_host(rule, name))
             return rule->is_allow;
     }
     return true;
+}
+
+bool tf_egress_may_tell(const struct tf_egress *egress, const char *site, const char *name,
+                        const struct tf_egress_address *address)
+{
+    for (size_t i = 0; i < egress->count; i++) {
+        const struct rule *const rule = &egress->rules[i];
+        bool const is_network = rule->kind == TARGET_NETWORK;
+        bool const is_meant = is_network ? is_within(address, rule->network.bytes, rule->network.length, rule->prefix)
+                                         : names_host(rule, name);
+        if (is_meant && is_whole(rule, site))
+            return rule->is_allow && (is_network || tf_egress_is_public(address));
+    }
+    return tf_egress_is_public(address);
 }

@@ -184,6 +184,7 @@ struct ip_job {
     struct tf_outbound *outbound;
     struct tf_port_request *request;
     struct tf_lookup *lookup;
+    char name[TF_OUTBOUND_NAME_BYTES + 1];
 };
 
 static void drop_ip(struct tf_outbound_job *job)
@@ -193,12 +194,16 @@ static void drop_ip(struct tf_outbound_job *job)
     free(self);
 }
 
+/* Addresses that the site could not connect to are left out: a name's owner says what they are, and resolvers may know
+ * names of the operator's own. */
 static void on_ip(void *context, bool is_found, const struct tf_egress_address *addresses, uint32_t count)
 {
     struct ip_job *const job = context;
     uint8_t bytes[TF_LOOKUP_ADDRESSES_MAX * 16];
     size_t used = 0;
     for (uint32_t i = 0; i < count; i++) {
+        if (!tf_egress_may_tell(job->outbound->egress, job->request->site, job->name, &addresses[i]))
+            continue;
         memcpy(bytes + used, addresses[i].bytes, addresses[i].length);
         used += addresses[i].length;
     }
@@ -263,6 +268,7 @@ void tf_outbound_dns_ip(struct tf_outbound *outbound, struct tf_port_request *re
         return;
     }
     *job = (struct ip_job){.job.drop = drop_ip, .outbound = outbound, .request = request};
+    memcpy(job->name, name, sizeof(name));
     request->data = job;
     tf_outbound_lookup(outbound, name, is_ipv6 != 0 ? AF_INET6 : AF_INET, on_ip, job, &job->lookup);
 }
@@ -274,6 +280,7 @@ struct raw_job {
     struct tf_outbound *outbound;
     struct tf_port_request *request; /* NULL: nobody wants the answer */
     uint16_t id;                     /* the caller's */
+    char name[TF_DNS_NAME_BYTES];
     size_t length;
     uint8_t query[]; /* with an id of ours */
 };
@@ -282,6 +289,20 @@ struct raw_job {
 static void drop_raw(struct tf_outbound_job *job)
 {
     ((struct raw_job *)job)->request = NULL;
+}
+
+/* Nothing can be cut out of a message without making another of it. */
+static bool may_tell(const struct raw_job *job, const uint8_t *bytes, size_t length)
+{
+    size_t at = 0, address_length;
+    const uint8_t *address;
+    while ((address = tf_dns_next_address(bytes, length, &at, &address_length)) != NULL) {
+        struct tf_egress_address told = {.length = (uint8_t)address_length};
+        memcpy(told.bytes, address, address_length);
+        if (!tf_egress_may_tell(job->outbound->egress, job->request->site, job->name, &told))
+            return false;
+    }
+    return true;
 }
 
 static void on_raw(void *argument, int status, int timeouts, unsigned char *bytes, int length)
@@ -296,7 +317,10 @@ static void on_raw(void *argument, int status, int timeouts, unsigned char *byte
     bool const is_good = status == ARES_SUCCESS && bytes != NULL && length > 0 &&
                          tf_dns_is_response(bytes, (size_t)length, job->query, job->length) &&
                          tf_dns_id(bytes) == tf_dns_id(job->query);
-    if (is_good) {
+    if (is_good && !may_tell(job, bytes, (size_t)length)) {
+        tf_outbound_answer(job->outbound, job->request, TF_OUTBOUND_FORBIDDEN,
+                           "the answer has an address that the site may not connect to", 0, NULL, 0, NULL, 0);
+    } else if (is_good) {
         tf_dns_set_id(bytes, job->id);
         tf_outbound_answer(job->outbound, job->request, TF_OUTBOUND_OK, "", 0, NULL, 0, bytes, (size_t)length);
     } else {
@@ -335,6 +359,7 @@ void tf_outbound_dns_raw(struct tf_outbound *outbound, struct tf_port_request *r
                             .id = tf_dns_id(bytes),
                             .length = length};
     memcpy(job->query, bytes, length);
+    memcpy(job->name, question.name, sizeof(job->name));
     tf_dns_set_id(job->query, id);
     request->data = job;
     ares_send(outbound->raw, job->query, (int)job->length, on_raw, job);

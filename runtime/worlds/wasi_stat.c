@@ -142,6 +142,7 @@ uint32_t tf_wasi_path_readlink(void *header, uint32_t fd, uint32_t path, uint32_
         return TF_WASI_INVAL;
     uint32_t const given = node->size < room ? (uint32_t)node->size : room;
     return tf_guest_reaches(wasi->guest, length_out, sizeof(uint32_t)) &&
+                   tf_guest_reaches(wasi->guest, bytes_out, room) &&
                    tf_wasi_put(wasi, bytes_out, node->bytes, given) && tf_wasi_put_u32(wasi, length_out, given)
                ? TF_WASI_OK
                : TF_WASI_FAULT;

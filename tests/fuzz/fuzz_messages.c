@@ -74,6 +74,9 @@ static void query(const uint8_t *bytes, size_t length)
         fuzz_require(strlen(question.name) < TF_DNS_NAME_BYTES, "a name that is too long");
         (void)tf_outbound_hosts_allow(&bounds, question.name, 0);
         (void)tf_dns_is_response(bytes, length, bytes, length);
+        size_t at = 0, address_length;
+        for (const uint8_t *next; (next = tf_dns_next_address(bytes, length, &at, &address_length)) != NULL;)
+            fuzz_require(lies_in(next, address_length, bytes, length), "an address that lies elsewhere");
     }
 }
 

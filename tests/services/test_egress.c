@@ -112,6 +112,28 @@ static void test_urls(void)
           !tf_outbound_looks_like_address("1.2.3.4.example") && !tf_outbound_looks_like_address("x0"));
 }
 
+static bool may_tell(const struct tf_egress *egress, const char *site, const char *name, const char *text)
+{
+    struct tf_egress_address address = {.length = strchr(text, ':') != NULL ? 16 : 4};
+    CHECK(inet_pton(address.length == 16 ? AF_INET6 : AF_INET, text, address.bytes) == 1);
+    return tf_egress_may_tell(egress, site, name, &address);
+}
+
+static void test_telling(void)
+{
+    static const char *const rules[] = {"deny * 10.9.0.0/16", "allow a 10.0.0.0/8:8080 GET", "deny b 1.1.1.1:53",
+                                        "deny b 1.1.1.2", "allow c good.example", "deny c *"};
+    struct tf_egress *egress = NULL;
+    struct tf_error error;
+    CHECK(tf_egress_create(rules, sizeof(rules) / sizeof(rules[0]), &egress, &error) == 0);
+    CHECK(may_tell(egress, "a", "x", "10.1.2.3") && !may_tell(egress, "b", "x", "10.1.2.3"));
+    CHECK(!may_tell(egress, "a", "x", "10.9.2.3") && !may_tell(egress, "a", "x", "127.0.0.1"));
+    CHECK(may_tell(egress, "b", "x", "1.1.1.1") && !may_tell(egress, "b", "x", "1.1.1.2"));
+    CHECK(may_tell(egress, "c", "good.example", "9.9.9.9") && !may_tell(egress, "c", "good.example", "127.0.0.1"));
+    CHECK(!may_tell(egress, "c", "other.example", "9.9.9.9") && !may_tell(egress, "d", "x", "::ffff:9.9.9.9"));
+    tf_egress_destroy(&egress);
+}
+
 /* Whatever bytes they are, the reader stays inside; what is cut is no message. */
 static void test_dns_messages(void)
 {
@@ -121,6 +143,10 @@ static void test_dns_messages(void)
     struct tf_dns_question question;
     CHECK(tf_dns_is_query(query, sizeof(query), &question) && strcmp(question.name, "a.bc") == 0 && question.type == 1);
     CHECK(tf_dns_is_response(response, sizeof(response), query, sizeof(query)));
+    size_t at = 0, address_length = 0;
+    const uint8_t *const address = tf_dns_next_address(response, sizeof(response), &at, &address_length);
+    CHECK(address == response + sizeof(response) - 4 && address_length == 4 && at == sizeof(response) &&
+          tf_dns_next_address(response, sizeof(response), &at, &address_length) == NULL);
     for (size_t i = 0; i < sizeof(query); i++)
         CHECK(!tf_dns_is_query(query, i, &question));
     for (size_t i = 0; i < sizeof(response); i++)
@@ -136,8 +162,11 @@ static void test_dns_messages(void)
         }
         length -= (seed >> 16) % 4;
         tf_dns_is_response(bytes, length, query, sizeof(query));
+        at = 0;
+        for (const uint8_t *next; (next = tf_dns_next_address(bytes, length, &at, &address_length)) != NULL;)
+            CHECK(next + address_length <= bytes + length);
         tf_dns_is_query(bytes, length, &question);
     }
 }
 
-TEST_MAIN(TEST(test_public_addresses), TEST(test_rules), TEST(test_urls), TEST(test_dns_messages))
+TEST_MAIN(TEST(test_public_addresses), TEST(test_rules), TEST(test_urls), TEST(test_telling), TEST(test_dns_messages))
