@@ -21,8 +21,8 @@ struct tf_dns_question {
 bool tf_dns_is_query(const uint8_t *bytes, size_t length, struct tf_dns_question *ret_question);
 /* Whole records within the bytes, and the query's question (whose id does not count). */
 bool tf_dns_is_response(const uint8_t *bytes, size_t length, const uint8_t *query, size_t query_length);
-/* The next record of type A or AAAA of a response (as above) from `at` on, which is 0 first, and is moved behind it: its
- * address, of 4 or 16 bytes; NULL: there is no more. A view. */
+/* The next record of type A or AAAA of a response (as above) from `at` on, which is 0 first, and is moved behind it:
+ * its address, of 4 or 16 bytes; NULL: there is no more. A view. */
 const uint8_t *tf_dns_next_address(const uint8_t *bytes, size_t length, size_t *at, size_t *ret_length);
 /* Behind the name at `at`, or 0: no name. Where `may_point` is false a compressed name is none. `text` may be NULL. */
 size_t tf_dns_skip_name(const uint8_t *bytes, size_t length, size_t at, bool may_point, char *text);

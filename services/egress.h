@@ -55,8 +55,8 @@ bool tf_egress_may_connect(const struct tf_egress *egress, const struct tf_egres
 enum tf_egress_verdict tf_egress_judge_name(const struct tf_egress *egress, const struct tf_egress_target *target);
 /* Whether the site may ask the DNS for a name (lower case): no rule without ports and methods denies it. */
 bool tf_egress_may_resolve(const struct tf_egress *egress, const char *site, const char *name);
-/* Whether the site may be told that a name (lower case) has the address: whether there is a port and a method with which
- * it could be reached by that name, or by itself. */
+/* Whether the site may be told that a name (lower case) has the address: whether there is a port and a method with
+ * which it could be reached by that name, or by itself. */
 bool tf_egress_may_tell(const struct tf_egress *egress, const char *site, const char *name,
                         const struct tf_egress_address *address);
 /* Whether the address is one of the public Internet's. */

@@ -11,9 +11,9 @@
 
 static const uint8_t start[] = {0, 'a', 's', 'm', 1, 0, 0, 0};
 /* A type section, and the names' section: of the module, of functions 1, 3 and 700, of locals. */
-static const uint8_t good[] = {1,   4,   1, 0x60, 0, 0,   0,   34,   4,    'n',  'a',  'm', 'e', 0, 2, 1, 'm', 1, 17, 3, 1,
-                               3,   'o', 'n', 'e', 3, 4, 't', 'h', 0x1b, '\\', 0xbc, 0x05, 1, 'z', 2, 4, 1, 1, 0, 0,
-                               0};
+static const uint8_t good[] = {
+    1,   4,   1,   0x60, 0, 0, 0, 34,  4,   'n',  'a',  'm',  'e',  0, 2,   1, 'm', 1, 17, 3, 1,
+    3,   'o', 'n', 'e',  3, 4, 't', 'h', 0x1b, '\\', 0xbc, 0x05, 1, 'z', 2, 4,   1, 1,  0, 0, 0};
 
 /* At the very end of memory: what reads on faults. */
 static uint8_t *at_the_end(const uint8_t *bytes, size_t length)
