@@ -69,7 +69,7 @@ struct tf_cache_entry {
     struct tf_manifest manifest;
     int object_fd; /* O_RDONLY */
     int image_fd;  /* O_RDONLY, or -1 */
-    char object_path[512]; /* absolute, for messages and debuggers; dlopen uses object_fd */
+    char object_path[512]; /* absolute, for messages; what is mapped is object_fd */
 };
 
 /* Opens and verifies (format, signature, policy, key, sizes, both hashes). Errors: NOT_FOUND, CORRUPT, TRUST, ABI,

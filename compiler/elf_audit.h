@@ -1,5 +1,5 @@
 /*
- * The audit of a linked object: may it be dlopened at all?
+ * The audit of a linked object: may it be mapped and run at all?
  *
  * Looks at what the dynamic linker looks at (ELF header, program headers, the dynamic section and what it points to),
  * in the file's own bytes, and demands the one shape that our linker command makes; anything else is refused, whether

@@ -41,7 +41,7 @@ static const char *const allowed_calls[] = {
     "openat", "openat2", "fstat", "newfstatat", "statx", "stat", "lstat", "pread64", "preadv2", "lseek", "readlink",
     "readlinkat", "getdents64", "access", "faccessat", "faccessat2", "dup", "memfd_create", "ftruncate", "pwrite64",
     "sendfile",
-    /* memory: slots, dlopen, malloc */
+    /* memory: slots, modules, malloc */
     "munmap", "madvise", "mremap", "brk",
     /* time, threads, signals */
     "clock_gettime", "gettimeofday", "time", "clock_nanosleep", "nanosleep", "timer_settime", "timer_delete", "futex",
@@ -70,7 +70,6 @@ int tf_worker_confine_calls(struct tf_error *error)
         {"mmap", 2, PROT_EXEC, 0},
         {"mmap", 2, WRITABLE_CODE, PROT_EXEC},
         {"mprotect", 2, PROT_EXEC, 0},
-        {"mprotect", 2, WRITABLE_CODE, PROT_EXEC},
     };
     return tf_confine_calls_where(allowed_calls, sizeof(allowed_calls) / sizeof(allowed_calls[0]), rules,
                                   sizeof(rules) / sizeof(rules[0]), error);

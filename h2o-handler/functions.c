@@ -103,7 +103,7 @@ static void release_module(struct tf_worker *worker, struct tf_module **module)
         return;
     struct release_job *const job = calloc(1, sizeof(*job));
     if (job == NULL)
-        return; /* stays mapped: better than a loop that waits for the dynamic linker */
+        return; /* stays mapped: better than a loop that waits for the kernel */
     job->io.run = run_release;
     job->io.done = release_done;
     job->module = *module;

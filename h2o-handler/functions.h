@@ -1,6 +1,6 @@
 /*
  * Artifact key → loaded function. Loads on the loader thread, keeps what the current routes name or a request in flight
- * uses, and drops the rest: the function on the event loop's thread, the module (dlclose) on the loader's.
+ * uses, and drops the rest: the function on the event loop's thread, the module on the loader's.
  *
  * Functions of current routes that lie idle are dropped too, least recently used first, when more than
  * limits.functions_loaded are: a tenant may have any number of functions, a process maps a bounded number of objects.

@@ -1,5 +1,5 @@
 /*
- * A thread that does what an event loop must not: opening, reading, dlopen, dlclose. Jobs run one after another, in the
+ * A thread that does what an event loop must not: opening, reading, mapping, unmapping. Jobs run one after another, in the
  * order they were submitted; each comes back to the loop that owns the thread.
  */
 #ifndef TF_H2O_HANDLER_IO_THREAD_H

@@ -6,8 +6,6 @@
  */
 #include "loader/internal.h"
 
-#include <dlfcn.h>
-
 #include "base/error.h"
 #include <terrafirma/limits.h>
 
@@ -144,9 +142,7 @@ static int check_manifest(const struct tf_object *object, const struct tf_abi_mo
 int tf_descriptor_find(const struct tf_object *object, const struct tf_manifest *manifest,
                        const struct tf_abi_module **ret_descriptor, struct tf_error *error)
 {
-    const struct tf_abi_module *const abi = dlsym(object->handle, TF_ABI_SYMBOL);
-    if (abi == NULL)
-        return tf_error_set(error, TF_ERR_CORRUPT, "the artifact exports no " TF_ABI_SYMBOL);
+    const struct tf_abi_module *const abi = object->symbol;
     if (!is_aligned(abi, _Alignof(struct tf_abi_module)) || !tf_object_holds_constant(object, abi, sizeof(*abi)))
         return lie(error, "it is not in the object's read-only data");
     if (abi->magic != TF_ABI_MAGIC)

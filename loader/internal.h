@@ -14,22 +14,21 @@ struct tf_range {
     const uint8_t *begin, *end;
 };
 
-#define TF_OBJECT_RANGES_MOST 8
-
-/* A mapped object. */
+/* A mapped object. Nothing of it is writable. */
 struct tf_object {
-    void *handle;
     struct tf_range whole;
-    struct tf_range text;                             /* the executable segment */
-    struct tf_range read_only[TF_OBJECT_RANGES_MOST]; /* what nothing can write any more */
-    size_t read_only_count;
+    struct tf_range text; /* the executable segment */
+    struct tf_range data; /* constants that hold addresses */
+    const void *symbol;   /* TF_ABI_SYMBOL, the only one */
+    size_t symbol_bytes;
 };
 
-/* Maps the object that entry->object_fd refers to. Errors: SYSTEM (dlopen's words), CORRUPT (an impossible layout). */
+/* Maps the object that entry->object_fd refers to: in at most three mappings of its own, whoever else maps it. Any
+ * thread. Errors: SYSTEM, CORRUPT (it is not what the compiler makes). */
 int tf_object_open(const struct tf_cache_entry *entry, struct tf_object *ret_object, struct tf_error *error);
-/* Unmaps it, unless it was opened more than once. */
+/* Unmaps it. Tolerates an empty one. */
 void tf_object_close(struct tf_object *object);
-/* [address, address + bytes) lies in one read-only range. */
+/* [address, address + bytes) lies in one segment. */
 bool tf_object_holds_constant(const struct tf_object *object, const void *address, size_t bytes);
 
 /* Finds the descriptor and checks that it tells the truth. Errors: ABI, CORRUPT. */

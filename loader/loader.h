@@ -1,9 +1,10 @@
 /*
- * Artifact → module: verified, dlopened, immutable, reference-counted.
+ * Artifact → module: verified, mapped, immutable, reference-counted.
  *
- * dlopen happens on the loader thread (or in `terrafirma run`), never on an event loop. Order of checks, each before
- * dlopen: cache (format, hashes), ABI version, CPU level; after it: the descriptor's own magic, sizes and its agreement
- * with the manifest, that every pointer of it lies in the object.
+ * Loading happens on the loader thread (or in `terrafirma run`), never on an event loop. Order of checks, each before
+ * anything is mapped: cache (signature, format, hashes), ABI version, CPU level; while it is mapped: that the object has
+ * nothing but code, constants and its own addresses in them; after it: the descriptor's own magic, sizes and its
+ * agreement with the manifest, that every pointer of it lies in the object.
  */
 #ifndef TF_LOADER_LOADER_H
 #define TF_LOADER_LOADER_H
@@ -22,20 +23,20 @@ struct tf_module {
     int image_fd;                          /* -1: no image; owned */
     uint64_t image_bytes;
     struct tf_manifest manifest;           /* owned */
-    void *handle;
     uint32_t references;                   /* atomic */
 };
 
-/* Loads one artifact; the result has one reference. The dynamic linker maps an object once: modules of one key share
- * its text, which stays mapped until the last is released.
- * Errors: those of tf_cache_get, ABI, CPU, CORRUPT (the descriptor lies), SYSTEM (dlopen's words). Any thread. */
+/* Loads one artifact; the result has one reference. Each load maps the object anew, at the same cost however many are
+ * loaded already.
+ * Errors: those of tf_cache_get, ABI, CPU, CORRUPT (no such object as we build, the descriptor lies), SYSTEM. Any
+ * thread. */
 int tf_module_load(struct tf_cache *cache, const char *key, struct tf_module **ret_module, struct tf_error *error);
 /* Closes image_fd, for who has what it needs of it: a worker has many modules, and few descriptors. One thread. */
 void tf_module_close_image(struct tf_module *module);
 /* Any thread. */
 void tf_module_retain(struct tf_module *module);
-/* Drops one reference and nulls the pointer; the last one unmaps the object. dlclose takes the dynamic linker's lock,
- * so an event loop hands its last reference to the loader thread. */
+/* Drops one reference and nulls the pointer; the last one unmaps the object, which other processors have to be told of:
+ * an event loop hands its last reference to the loader thread. */
 void tf_module_release(struct tf_module **module);
 /* The highest x86-64 level (2, 3, 4; 1 where it is less) that this machine and kernel run. */
 uint32_t tf_cpu_level(void);

@@ -33,7 +33,6 @@ static struct tf_module *make_module(struct tf_cache_entry *entry, const struct 
         .image_fd = entry->image_fd,
         .image_bytes = entry->manifest.image_bytes,
         .manifest = entry->manifest,
-        .handle = object->handle,
         .references = 1,
     };
     entry->image_fd = -1;
@@ -104,7 +103,7 @@ void tf_module_release(struct tf_module **module)
     assert(before > 0);
     if (before > 1)
         return;
-    struct tf_object object = {.handle = released->handle};
+    struct tf_object object = {.whole = {released->base, released->end}};
     tf_object_close(&object);
     tf_module_close_image(released);
     tf_manifest_dispose(&released->manifest);

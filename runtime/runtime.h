@@ -2,7 +2,7 @@
  * The runtime: runs one request in a fresh sandbox.
  *
  * A runtime belongs to one thread (a worker's event loop) for life; no function here may be called from another. It
- * owns the slots (runtime/slot.h), the signal handlers and the tick. It knows no HTTP library and no dlopen: a function
+ * owns the slots (runtime/slot.h), the signal handlers and the tick. It knows no HTTP library and no loader: a function
  * comes as a descriptor (abi.h) with its text range and image, a request as a plain struct.
  *
  *     tf_guest_start ─▶ resume ─▶ RUNNING? no: PREEMPTED ─▶ resume … ─▶ RETURNED / TRAPPED / … ─▶ tf_guest_finish

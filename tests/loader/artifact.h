@@ -25,7 +25,7 @@
 #define TF_SOURCE_DIR "."
 #endif
 
-#define LINK_FLAGS "-nostdlib -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,noseparate-code"
+#define LINK_FLAGS "-nostdlib -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,noseparate-code -Wl,--hash-style=sysv"
 
 static char folder[64];
 static struct tf_cache *cache;

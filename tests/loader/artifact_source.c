@@ -1,6 +1,7 @@
 /*
  * A small artifact, compiled by the loader's tests with macros that make it wrong in one way:
- * OVERRIDE (more initialisers of the descriptor), NUMBER (to tell two apart), STORAGE, TABLE_STORAGE.
+ * OVERRIDE (more initialisers of the descriptor), NUMBER (to tell two apart), STORAGE, TABLE_STORAGE, EXTRA
+ * (declarations).
  */
 #include <terrafirma/abi.h>
 
@@ -16,6 +17,9 @@
 #ifndef TABLE_STORAGE
 #define TABLE_STORAGE const
 #endif
+#ifndef EXTRA
+#define EXTRA
+#endif
 #ifndef SPEC
 #define SPEC
 #endif
@@ -29,6 +33,8 @@ struct instance {
     struct tf_abi_table second_table;
     uint32_t global;
 };
+
+EXTRA
 
 HIDDEN uint64_t writable[16] = {NUMBER + 1};
 

@@ -43,9 +43,9 @@ static void the_last_release_unmaps(void)
     tf_module_retain(again);
     tf_module_release(&again);
     CHECK(count_mappings(key) == mappings);
-    /* A second load shares the text, which stays until both are gone. */
+    /* A second load stands by itself. */
     CHECK(tf_module_load(cache, key, &second, NULL) == 0);
-    CHECK(second != first && second->text_begin == first->text_begin && count_mappings(key) == mappings);
+    CHECK(second != first && second->text_begin != first->text_begin && count_mappings(key) == 2 * mappings);
     tf_module_release(&first);
     CHECK(count_mappings(key) == mappings && run_once(second, 0) == 1);
     tf_module_release(&second);
@@ -70,7 +70,7 @@ static void loading_again_and_again_leaves_nothing(void)
     leave();
 }
 
-/* Every load opens its object as the same descriptor number: no name may lead to what was loaded under it before. */
+/* Every load opens its object as the same descriptor number: it must not lead to what was loaded under it before. */
 static void descriptor_numbers_may_be_used_again(void)
 {
     enter();
@@ -88,7 +88,7 @@ static void descriptor_numbers_may_be_used_again(void)
     CHECK(tf_module_load(cache, keys[1], &modules[1], NULL) == 0);
     for (uint32_t i = 0; i < 4; i++)
         CHECK(run_once(modules[i], 0) == i * 100 + 1);
-    CHECK(run_once(twice, 0) == 1 && twice->text_begin == modules[0]->text_begin);
+    CHECK(run_once(twice, 0) == 1);
     for (int i = 0; i < 4; i++)
         tf_module_release(&modules[i]);
     CHECK(count_mappings(keys[0]) > 0 && count_mappings(keys[1]) == 0);
@@ -138,7 +138,7 @@ static void what_cannot_run_here_is_refused(void)
     struct tf_error error = {0};
     struct tf_manifest manifest = plain_manifest();
     manifest.cpu_level = tf_cpu_level() + 1;
-    /* Refused before anything of it is mapped: were it not, a text that is no object would be dlopen's complaint. */
+    /* Refused before anything of it is mapped: were it not, that it is no object would be the complaint. */
     put("level", "no object", 9, manifest, key);
     CHECK(load_result(key, &error) == TF_ERR_CPU && strstr(error.text, "x86-64-v") != NULL);
     manifest.cpu_level = 0;
@@ -149,7 +149,7 @@ static void what_cannot_run_here_is_refused(void)
     put("abi", "no object", 9, manifest, key);
     CHECK(load_result(key, &error) == TF_ERR_ABI);
     put("no object", "no object", 9, plain_manifest(), key);
-    CHECK(load_result(key, &error) == TF_ERR_SYSTEM && strstr(error.text, key) != NULL);
+    CHECK(load_result(key, &error) == TF_ERR_CORRUPT && strstr(error.text, key) != NULL);
     CHECK(load_result("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &error) == TF_ERR_NOT_FOUND);
     CHECK(load_result("../../etc", &error) == TF_ERR_NOT_FOUND);
     leave();

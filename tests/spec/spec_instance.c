@@ -3,7 +3,6 @@
  */
 #include "tests/spec/spec.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,8 +170,9 @@ static int load(struct spec_store *store, struct spec_instance *instance, struct
     if (code != 0)
         return code;
     code = tf_object_open(&entry, &instance->object, error);
-    instance->test = code == 0 ? dlsym(instance->object.handle, TF_ABI_SYMBOL) : NULL;
-    if (code == 0 && (instance->test == NULL || instance->test->module.struct_bytes != sizeof(*instance->test) ||
+    instance->test = instance->object.symbol;
+    if (code == 0 && (instance->object.symbol_bytes < sizeof(*instance->test) ||
+                      instance->test->module.struct_bytes != sizeof(*instance->test) ||
                       instance->test->export_count != instance->wasm->export_count))
         code = tf_error_set(error, TF_ERR_CORRUPT, "the artifact's descriptor is not one of the test world");
     if (code == 0) {
@@ -247,7 +247,7 @@ static enum spec_made start(struct spec_store *store, struct spec_instance *inst
         return SPEC_MADE_NOT;
     code = load(store, instance, error);
     if (code != 0)
-        return instance->object.handle == NULL ? SPEC_MADE_REFUSED : SPEC_MADE_NOT;
+        return instance->object.symbol == NULL ? SPEC_MADE_REFUSED : SPEC_MADE_NOT;
     if (tf_guest_start(instance->function, NULL, instance, &instance->guest, error) != 0)
         return SPEC_MADE_NOT;
     int const result = spec_await(instance);
