@@ -2,8 +2,8 @@
  * Artifact → module: verified, mapped, immutable, reference-counted.
  *
  * Loading happens on the loader thread (or in `terrafirma run`), never on an event loop. Order of checks, each before
- * anything is mapped: cache (signature, format, hashes), ABI version, CPU level; while it is mapped: that the object has
- * nothing but code, constants and its own addresses in them; after it: the descriptor's own magic, sizes and its
+ * anything is mapped: cache (signature, format, hashes), ABI version, CPU level; while it is mapped: that the object
+ * has nothing but code, constants and its own addresses in them; after it: the descriptor's own magic, sizes and its
  * agreement with the manifest, that every pointer of it lies in the object.
  */
 #ifndef TF_LOADER_LOADER_H
