@@ -20,7 +20,10 @@ static bool reclaim(struct tf_runtime *runtime)
 {
     if (tf_reset_give_up(runtime, NULL, TF_SLOT_CLASSES))
         return true;
-    for (struct tf_function *f = runtime->oldest; f != NULL; f = f->newer) {
+    for (struct tf_function *f = runtime->oldest, *newer; f != NULL; f = newer) {
+        newer = f->newer;
+        if (f->ready == NULL)
+            tf_function_unlist(f);
         struct tf_slot *const slot = f->ready != NULL && f->ready->accessible_bytes > 0 ? tf_slot_pop_ready(f) : NULL;
         if (slot != NULL) {
             tf_slot_unbind(slot);

@@ -23,31 +23,37 @@ static uint64_t round_pages(uint64_t bytes)
     return (bytes + TF_HOST_PAGE_BYTES - 1) & ~(uint64_t)(TF_HOST_PAGE_BYTES - 1);
 }
 
-/* ---- the newest and oldest started, for taking slots back ---- */
+/* ---- the newest and oldest started, for taking slots back ----
+ *
+ * Ten thousand functions may be loaded and have slots for a few hundred: who looks for a slot to take does not look at
+ * the others. A function comes in when a slot of it becomes ready, and goes out when a look finds it without one.
+ */
 
-static void unlink_function(struct tf_function *function)
+void tf_function_unlist(struct tf_function *function)
 {
     struct tf_runtime *const runtime = function->runtime;
     *(function->older != NULL ? &function->older->newer : &runtime->oldest) = function->newer;
     *(function->newer != NULL ? &function->newer->older : &runtime->newest) = function->older;
     function->older = function->newer = NULL;
+    function->is_listed = false;
 }
 
-static void link_newest(struct tf_function *function)
+void tf_function_list(struct tf_function *function)
 {
     struct tf_runtime *const runtime = function->runtime;
     function->older = runtime->newest;
     function->newer = NULL;
     *(runtime->newest != NULL ? &runtime->newest->newer : &runtime->oldest) = function;
     runtime->newest = function;
+    function->is_listed = true;
 }
 
 void tf_function_touch(struct tf_function *function)
 {
-    if (function->runtime->newest == function)
+    if (function->runtime->newest == function || !function->is_listed)
         return;
-    unlink_function(function);
-    link_newest(function);
+    tf_function_unlist(function);
+    tf_function_list(function);
 }
 
 /* ---- creation ---- */
@@ -198,7 +204,6 @@ int tf_function_create(struct tf_runtime *runtime, const struct tf_function_sour
     function->image_fd = -1;
     function->class = abi->static_reach <= TF_ABI_REACH_SMALL_BYTES ? TF_SLOT_SMALL : TF_SLOT_LARGE;
     function->has_set_up = abi->start != NULL || abi->initialize != NULL;
-    link_newest(function);
     int result = check_source(function, error);
     if (result == 0 && function->class == TF_SLOT_LARGE && runtime->regions[TF_SLOT_LARGE].base == NULL)
         result = tf_region_create(runtime, TF_SLOT_LARGE, (uint32_t)(runtime->config.limits.slots + 1) / 2, error);
@@ -235,7 +240,8 @@ void tf_function_destroy(struct tf_function **function_pointer)
     }
     while (tf_reset_give_up(function->runtime, function, TF_SLOT_CLASSES))
         ;
-    unlink_function(function);
+    if (function->is_listed)
+        tf_function_unlist(function);
     if (function->image != NULL)
         munmap((void *)(uintptr_t)function->image, function->image_bytes);
     if (function->image_fd >= 0) {

@@ -142,7 +142,8 @@ struct tf_function {
     struct tf_terrarium terrarium; /* host state that set-up made */
     struct tf_slot *ready; /* warm slots, last used first */
     uint32_t ready_count, guest_count;
-    struct tf_function *older, *newer; /* by last start */
+    bool is_listed;                    /* every function with a ready slot is, and some without */
+    struct tf_function *older, *newer; /* of those listed, by last start */
     struct tf_runs learned; /* what slots of it wrote lately: a new slot starts with it */
 };
 
@@ -298,6 +299,9 @@ static inline bool tf_in_text(const struct tf_function *function, uintptr_t pc)
 
 /* ---- function.c ---- */
 void tf_function_touch(struct tf_function *function);
+/* In and out of the list of those that slots are taken from. */
+void tf_function_list(struct tf_function *function);
+void tf_function_unlist(struct tf_function *function);
 int tf_function_take_snapshot(struct tf_guest *guest);
 
 #endif

@@ -71,6 +71,8 @@ static void make_ready(struct tf_slot *slot)
     slot->next = function->ready;
     function->ready = slot;
     function->ready_count++;
+    if (!function->is_listed)
+        tf_function_list(function);
 }
 
 uint64_t tf_slot_release(struct tf_slot *slot)

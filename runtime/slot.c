@@ -156,8 +156,11 @@ static void free_one(struct tf_runtime *runtime, enum tf_slot_class class)
 {
     if (tf_reset_give_up(runtime, NULL, class))
         return;
-    for (struct tf_function *f = runtime->oldest; f != NULL; f = f->newer) {
+    for (struct tf_function *f = runtime->oldest, *newer; f != NULL; f = newer) {
         struct tf_slot *const slot = f->class == class ? tf_slot_pop_ready(f) : NULL;
+        newer = f->newer;
+        if (f->ready == NULL)
+            tf_function_unlist(f);
         if (slot != NULL) {
             tf_slot_unbind(slot);
             return;
