@@ -25,6 +25,7 @@
 #include "watcher/watcher.h"
 
 #define CONFIG_BYTES_MAX (1u << 20)
+#define BUILDER_NICENESS 5
 
 static const struct tf_option options[] = {
     {"--parent", "PID", NULL, "the supervisor; without it the child ends"},
@@ -285,6 +286,9 @@ static int work(const struct child *child, struct tf_error *error)
 
 static int build(const struct child *child, struct tf_error *error)
 {
+    /* Requests go before builds: also before the look at all that is known, which a start begins with. */
+    if (nice(BUILDER_NICENESS) == -1)
+        fprintf(stderr, "terrafirma: builder: stays at the workers' priority\n");
     struct tf_shared_builds shared;
     int const result = tf_registry_miss_begin(&child->config, &shared, error);
     if (result != TF_OK)
