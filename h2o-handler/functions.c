@@ -123,8 +123,10 @@ static void drop(struct tf_worker *worker, struct tf_entry *entry)
     functions->count--;
     if (h2o_linklist_is_linked(&entry->link))
         h2o_linklist_unlink(&entry->link);
-    if (entry->function != NULL)
+    if (entry->function != NULL) {
         functions->loaded--;
+        functions->bytes -= entry->bytes;
+    }
     tf_function_destroy(&entry->function);
     release_module(worker, &entry->module);
     free(entry);
@@ -168,6 +170,18 @@ static void make_room(struct tf_worker *worker, uint64_t image_bytes)
     }
 }
 
+/* Memory that no other process shares: constants with addresses in them, names of functions, and the start state of
+ * instance and tables. */
+static uint64_t bytes_of(const struct tf_module *module)
+{
+    const struct tf_abi_module *const abi = module->abi;
+    uint64_t bytes = (uint64_t)(module->end - module->text_end) + abi->instance_bytes;
+    bytes += (uint64_t)module->manifest.function_count * sizeof(module->manifest.functions[0]);
+    for (uint32_t i = 0; i < abi->table_count; i++)
+        bytes += (uint64_t)abi->tables[i].entries_max * abi->tables[i].entry_bytes;
+    return bytes;
+}
+
 static void create_function(struct tf_worker *worker, struct tf_entry *entry)
 {
     make_room(worker, entry->module->image_bytes);
@@ -189,7 +203,9 @@ static void create_function(struct tf_worker *worker, struct tf_entry *entry)
     }
     entry->state = TF_ENTRY_READY;
     entry->failures = 0;
+    entry->bytes = bytes_of(entry->module);
     worker->functions.loaded++;
+    worker->functions.bytes += entry->bytes;
     tf_module_close_image(entry->module); /* the function has a copy */
 }
 
@@ -252,7 +268,9 @@ uint64_t tf_functions_oldest_load(const struct tf_functions *functions)
 static void evict_idle(struct tf_worker *worker)
 {
     struct tf_functions *const functions = &worker->functions;
-    while (functions->loaded > worker->config->limits.functions_loaded && !h2o_linklist_is_empty(&functions->idle))
+    const struct tf_limits *const limits = &worker->config->limits;
+    while ((functions->loaded > limits->functions_loaded || functions->bytes > limits->loaded_bytes) &&
+           !h2o_linklist_is_empty(&functions->idle))
         drop(worker, H2O_STRUCT_FROM_MEMBER(struct tf_entry, link, functions->idle.next));
 }
 

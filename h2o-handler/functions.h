@@ -2,8 +2,9 @@
  * Artifact key → loaded function. Loads on the loader thread, keeps what the current routes name or a request in flight
  * uses, and drops the rest: the function on the event loop's thread, the module on the loader's.
  *
- * Functions of current routes that lie idle are dropped too, least recently used first, when more than
- * limits.functions_loaded are: a tenant may have any number of functions, a process maps a bounded number of objects.
+ * Functions of current routes that lie idle are dropped too, least recently used first, when there are more than
+ * limits.functions_loaded, or when they hold more than limits.loaded_bytes: a tenant may have any number of functions, a
+ * process maps a bounded number of objects.
  * One that is held is never dropped, and one that was dropped is loaded again by who asks next: nobody is refused.
  */
 #ifndef TF_H2O_HANDLER_FUNCTIONS_H
@@ -34,6 +35,7 @@ struct tf_entry {
     uint64_t generation;    /* of the routes that asked for the load under way */
     struct tf_module *module;
     struct tf_function *function;
+    uint64_t bytes;         /* what module and function hold beside the image */
     h2o_linklist_t loading; /* exchanges that wait for the load */
     h2o_linklist_t crowded; /* exchanges that wait for a turn under function_concurrency */
     h2o_linklist_t link;    /* LOADING: in `under_way`; READY without users: in `idle` */
@@ -45,6 +47,7 @@ struct tf_functions {
     size_t bucket_count; /* a power of two */
     size_t count;
     size_t loaded;
+    uint64_t bytes; /* of those that are loaded */
     h2o_linklist_t under_way; /* oldest first */
     h2o_linklist_t idle;      /* least recently used first */
 };

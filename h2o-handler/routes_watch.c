@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "h2o-handler/recent.h"
 #include "h2o-handler/state.h"
 
 #define RETRY_NS TF_NS_PER_S
@@ -22,6 +23,7 @@ struct read_job {
     const char **keys; /* of LIVE routes, sorted; they point into `routes` */
     size_t key_count;
     struct tf_error error;
+    struct tf_recent_list *recent; /* NULL: not the first read */
     char folder[64];
 };
 
@@ -52,6 +54,13 @@ static int collect_keys(struct read_job *job)
     return 0;
 }
 
+/* Any thread. */
+static bool job_names(void *context, const char *key)
+{
+    const struct read_job *const job = context;
+    return bsearch(&key, job->keys, job->key_count, sizeof(job->keys[0]), compare_keys) != NULL;
+}
+
 static void run_read(struct tf_io_job *io)
 {
     struct read_job *const job = (struct read_job *)io;
@@ -62,6 +71,8 @@ static void run_read(struct tf_io_job *io)
     }
     if (tf_routes_read(folder, job->generation, &job->routes, &job->error) == 0 && collect_keys(job) != 0)
         tf_routes_destroy(&job->routes);
+    if (job->routes != NULL && job->recent != NULL)
+        tf_recent_read(job->recent, folder, job_names, job);
     close(folder);
 }
 
@@ -89,12 +100,6 @@ static void destroy_elsewhere(struct tf_worker *worker, struct tf_routes *routes
     job->io.done = destroy_done;
     job->routes = routes;
     tf_io_thread_submit(worker->loader, &job->io);
-}
-
-static bool job_names(void *context, const char *key)
-{
-    const struct read_job *const job = context;
-    return bsearch(&key, job->keys, job->key_count, sizeof(job->keys[0]), compare_keys) != NULL;
 }
 
 void tf_routes_watch_acknowledge(struct tf_worker *worker)
@@ -137,7 +142,11 @@ static void read_done(struct tf_io_job *io)
         tf_schedule_sweep(&worker->schedule, routes_have, watch->current);
         destroy_elsewhere(worker, before);
         tf_routes_watch_acknowledge(worker);
+        if (job->recent != NULL)
+            tf_recent_begin(worker, job->recent);
+        job->recent = NULL;
     }
+    free(job->recent);
     free(job->keys);
     free(job);
 }
@@ -159,6 +168,8 @@ void tf_routes_watch_check(struct tf_worker *worker)
     job->worker = worker;
     job->cache = worker->cache;
     job->generation = published;
+    if (watch->current == NULL)
+        job->recent = tf_recent_list_create(worker);
     snprintf(job->folder, sizeof(job->folder), "roots/%s", watch->root_id);
     watch->is_reading = true;
     tf_io_thread_submit(worker->loader, &job->io);

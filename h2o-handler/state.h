@@ -27,6 +27,7 @@
 #include "h2o-handler/memo.h"
 #include "h2o-handler/packed.h"
 #include "h2o-handler/parked.h"
+#include "h2o-handler/recent.h"
 #include "h2o-handler/report.h"
 #include "h2o-handler/routes_watch.h"
 #include "h2o-handler/schedule.h"
@@ -55,6 +56,7 @@ struct tf_worker {
     struct tf_calls calls;
     struct tf_domains domains;
     struct tf_routes_watch routes;
+    struct tf_recent recent;
     struct tf_memo memo;
     struct tf_static_files static_files;
     struct tf_packed packed;

@@ -112,6 +112,7 @@ static void dispose(struct tf_worker *worker)
         return;
     tf_runtime_destroy(&worker->runtime);
     tf_routes_watch_dispose(worker);
+    tf_recent_dispose(&worker->recent);
     if (worker->stop != NULL)
         h2o_socket_close(worker->stop);
     tf_gone_dispose(&worker->gone);
@@ -222,6 +223,7 @@ static void turn(struct tf_worker *worker, int32_t wait_ms)
     tf_calls_turn(worker);
     worker->is_soiled = tf_runtime_clean(worker->runtime);
     tf_report_turn(worker);
+    tf_recent_turn(worker);
 }
 
 /* True when every connection has ended within the time for it. */
@@ -254,6 +256,7 @@ int tf_worker_run(const struct tf_worker_config *config, struct tf_error *error)
         turn(&worker, IDLE_WAIT_MS);
     bool const is_idle = drain(&worker);
     tf_report_flush(&worker.report);
+    tf_recent_end(&worker);
     if (is_idle)
         dispose(&worker);
     else

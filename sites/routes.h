@@ -120,7 +120,7 @@ int tf_routes_read(int folder_fd, uint64_t generation, struct tf_routes **ret_ro
 /* The folder of one synced root inside a cache: roots/<first 16 hex digits of SHA-256 of the root's real path>. */
 int tf_routes_root_id(const char *root, char ret_id[TF_BUILD_ID_BYTES], struct tf_error *error);
 
-/* ---- shared state: one page each, MAP_SHARED memfds made by the supervisor ---- */
+/* ---- shared state: MAP_SHARED memfds made by the supervisor ---- */
 
 #define TF_WORKERS_MAX 256
 
@@ -128,8 +128,23 @@ struct tf_shared_state { /* builder writes, workers only read */
     _Atomic uint64_t generation; /* 0: none yet */
 };
 
+/* Keys of the artifacts that a worker used last, the newest first. Written without locks, by processes that run
+ * hostile code: who reads it copies a key before it looks at it, and believes it when the routes name it. It outlives
+ * the worker: its successor begins with it. */
+#define TF_RECENT_MOST 256
+
+struct tf_shared_recent {
+    _Atomic uint32_t count; /* TF_RECENT_MOST at most, if it is true */
+    char keys[TF_RECENT_MOST][TF_HASH_HEX_BYTES - 1];
+};
+
 struct tf_shared_acks { /* workers write */
     _Atomic uint64_t generation[TF_WORKERS_MAX]; /* what worker i serves from; 0: nothing yet */
+    struct tf_shared_recent recent[TF_WORKERS_MAX];
 };
+
+/* Beside the routes: the same of all workers together, as the builder last saw it. A line each. */
+#define TF_RECENT_NAME "recent"
+#define TF_RECENT_MOST_BYTES ((size_t)TF_RECENT_MOST * TF_HASH_HEX_BYTES)
 
 #endif

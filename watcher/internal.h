@@ -320,7 +320,7 @@ struct tf_watcher {
     struct tf_shared_acks *acks;
     uint64_t generation, oldest_generation;
     bool routes_dirty, status_dirty;
-    uint64_t publish_due_ns, status_due_ns;
+    uint64_t publish_due_ns, status_due_ns, recent_due_ns;
     char fingerprint[TF_HASH_HEX_BYTES];
 };
 
@@ -433,6 +433,8 @@ void tf_collect_start(const struct tf_watcher_config *config);
 void tf_publish_clean(struct tf_watcher *watcher);
 int tf_publish_open(struct tf_watcher *watcher, struct tf_error *error);
 void tf_publish_close(struct tf_watcher *watcher);
+/* Writes what workers used last, if it changed; says when it is due again. */
+void tf_recent_keep(struct tf_watcher *watcher);
 /* Writes what is dirty and due; returns when to call again, UINT64_MAX: not before something changes. */
 uint64_t tf_publish(struct tf_watcher *watcher, uint64_t now_ns);
 int tf_status_write(struct tf_watcher *watcher, struct tf_error *error);

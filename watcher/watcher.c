@@ -159,6 +159,9 @@ static uint64_t turn(struct tf_watcher *watcher)
         due_ns = earlier(due_ns, watcher->lists_due_ns);
     if (watcher->settling_first != NULL)
         due_ns = earlier(due_ns, watcher->settling_first->due_ns);
+    if (now_ns >= watcher->recent_due_ns)
+        tf_recent_keep(watcher);
+    due_ns = earlier(due_ns, watcher->recent_due_ns);
     if (watcher->root_fd < 0)
         return earlier(due_ns, watcher->root_retry_ns);
     return earlier(due_ns, earlier(watcher->rescan_due_ns, watcher->poll_due_ns));
@@ -200,6 +203,7 @@ int tf_watcher_run(const struct tf_watcher_config *config, struct tf_error *erro
         tf_routes_destroy(&watcher.previous);
         watcher.routes_dirty = true; /* workers wait for a first generation, be it empty */
         loop(&watcher);
+        tf_recent_keep(&watcher);
     }
     close_watcher(&watcher);
     return result;

@@ -120,6 +120,9 @@
     /* a worker */                                                                                                \
     X(slots,                      512, 1,         16000,  "entries",  "instances in one worker, running or warm") \
     X(functions_loaded,          8192, 1,       1000000,  "entries",  "functions that one worker has loaded; of those beyond, what was idle longest goes") \
+    X(loaded_bytes,       1073741824, 1048576, 1099511627776, "bytes",  "tables, constants and names of the functions that one worker has loaded; beyond it the same") \
+    X(warm_functions,             256, 0,           256,  "entries",  "functions that a worker loads as it starts, of those used last; 0: none") \
+    X(warm_ms,                  10000, 0,        600000,  "ms",       "how long after its start it loads such") \
     X(worker_memory_bytes, 4294967296, 1048576, 1099511627776, "bytes", "memory of functions in one worker, running or warm") \
     X(site_memory_bytes, 2147483648, 65536, 1099511627776, "bytes", "memory of one site's running requests and unsent answers in one worker") \
     X(image_bytes,         2147483648, 134217728, 1099511627776, "bytes", "start images of the functions that one worker has loaded") \

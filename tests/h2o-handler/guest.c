@@ -84,6 +84,12 @@ static void run(void *instance)
     set_header(instance, "Content-Type", "text/plain");
     set_body(instance, 4096, put(instance, 4096, "one"));
 }
+#elif defined(GUEST_number) /* a text that the tests replace, so that one object becomes many */
+static void run(void *instance)
+{
+    set_header(instance, "Content-Type", "text/plain");
+    set_body(instance, 4096, put(instance, 4096, "number 00000"));
+}
 #elif defined(GUEST_two)
 static void run(void *instance)
 {

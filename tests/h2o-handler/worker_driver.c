@@ -88,7 +88,7 @@ static int listen_on(const char *port)
 static void *share(size_t bytes, int *ret_fd)
 {
     *ret_fd = memfd_create("shared", MFD_CLOEXEC);
-    if (*ret_fd == -1 || ftruncate(*ret_fd, 4096) != 0)
+    if (*ret_fd == -1 || ftruncate(*ret_fd, (off_t)bytes) != 0)
         fail("memfd", strerror(errno));
     void *const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *ret_fd, 0);
     if (memory == MAP_FAILED)

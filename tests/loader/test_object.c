@@ -121,7 +121,7 @@ static void try_bytes(int fd, int *mapped)
     tf_object_close(&object);
 }
 
-/* Where an object says what is to be done with it: headers and symbols at the front of the text, and all of the data. */
+/* Anywhere: headers and symbols at the front of the text, code, the data at the end. */
 static void no_flipped_byte_leads_astray(void)
 {
     enter();
