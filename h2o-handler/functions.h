@@ -3,8 +3,8 @@
  * uses, and drops the rest: the function on the event loop's thread, the module on the loader's.
  *
  * Functions of current routes that lie idle are dropped too, least recently used first, when there are more than
- * limits.functions_loaded, or when they hold more than limits.loaded_bytes: a tenant may have any number of functions, a
- * process maps a bounded number of objects.
+ * limits.functions_loaded, or when they hold more than limits.loaded_bytes: a tenant may have any number of functions,
+ * a process maps a bounded number of objects.
  * One that is held is never dropped, and one that was dropped is loaded again by who asks next: nobody is refused.
  */
 #ifndef TF_H2O_HANDLER_FUNCTIONS_H

@@ -1,6 +1,6 @@
 /*
- * A thread that does what an event loop must not: opening, reading, mapping, unmapping. Jobs run one after another, in the
- * order they were submitted; each comes back to the loop that owns the thread.
+ * A thread that does what an event loop must not: opening, reading, mapping, unmapping. Jobs run one after another, in
+ * the order they were submitted; each comes back to the loop that owns the thread.
  */
 #ifndef TF_H2O_HANDLER_IO_THREAD_H
 #define TF_H2O_HANDLER_IO_THREAD_H
