@@ -86,8 +86,8 @@ static void what_no_artifact_has_is_refused(void)
         "'-DEXTRA=HIDDEN _Thread_local int of_thread = 1;'",
         "'-DEXTRA=__attribute__((constructor)) static void begin(void) { __asm__ volatile(\"\"); }'",
         "'-DEXTRA=__attribute__((destructor)) static void end(void) { __asm__ volatile(\"\"); }'",
-        "'-DEXTRA=static void one(void) {} static void *choose(void) { return one; }"
-        " HIDDEN void chosen(void) __attribute__((ifunc(\"choose\"))); HIDDEN void (*pointer)(void) = chosen;'",
+        ("'-DEXTRA=static void one(void) {} static void *choose(void) { return one; }"
+         " HIDDEN void chosen(void) __attribute__((ifunc(\"choose\"))); HIDDEN void (*pointer)(void) = chosen;'"),
         "-Wl,--no-as-needed -lc",
     };
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
@@ -112,10 +112,9 @@ static void try_bytes(int fd, int *mapped)
     CHECK(result == 0 || result == TF_ERR_CORRUPT || result == TF_ERR_SYSTEM);
     CHECK((result == 0) == (object.symbol != NULL));
     if (result == 0) {
-        volatile uint8_t sum = 0;
         CHECK(tf_object_holds_constant(&object, object.symbol, object.symbol_bytes));
         for (size_t i = 0; i < object.symbol_bytes; i++)
-            sum ^= ((const uint8_t *)object.symbol)[i];
+            (void)((const volatile uint8_t *)object.symbol)[i];
         *mapped += 1;
     }
     tf_object_close(&object);
