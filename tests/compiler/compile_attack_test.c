@@ -110,8 +110,9 @@ static void attack_type_confusion_behind_the_judge(void)
 
 /* ---- the stack ---- */
 
-/* A function that recurses with many values alive. */
-static void build_wide(unsigned values, enum tf_build_aim aim, struct tf_build *build)
+/* A function that recurses with many values alive; or before any is: then nothing of a frame is written but the return
+ * address at its very end, wherever the compiler puts values. */
+static void build_wide(unsigned values, bool is_call_first, enum tf_build_aim aim, struct tf_build *build)
 {
     struct tf_buffer wat, wasm;
     struct tf_error error = {0};
@@ -120,9 +121,12 @@ static void build_wide(unsigned values, enum tf_build_aim aim, struct tf_build *
     tf_buffer_append_text(&wat, "(module (memory 1) (func $f (export \"run\")\n");
     for (unsigned i = 0; i < values; i++)
         tf_buffer_printf(&wat, "(local $v%u i64)", i);
+    if (is_call_first)
+        tf_buffer_append_text(&wat, "(call $f)\n");
     for (unsigned i = 0; i < values; i++)
         tf_buffer_printf(&wat, "(local.set $v%u (i64.load offset=%u (i32.const 0)))", i, i * 8);
-    tf_buffer_append_text(&wat, "(call $f)\n");
+    if (!is_call_first)
+        tf_buffer_append_text(&wat, "(call $f)\n");
     for (unsigned i = 0; i < values; i++)
         tf_buffer_printf(&wat, "(i64.store offset=%u (i32.const 8) (local.get $v%u))", i * 8, i);
     tf_buffer_append_text(&wat, "))");
@@ -134,32 +138,42 @@ static void build_wide(unsigned values, enum tf_build_aim aim, struct tf_build *
     tf_buffer_dispose(&wasm);
 }
 
-/* A function whose frame is larger than a guard page must not step over it: below a guard of one page lies memory with
- * a pattern, which recursion leaves as it was. */
-static void recurse_over_the_guard(unsigned values, enum tf_build_aim aim)
+/* Below a guard of one page, some pages further down, lies memory with a pattern: recursion leaves it as it was. */
+static void recurse_to_the_guard(const struct tf_build *build, size_t pages_down)
 {
-    struct tf_build build;
     struct run run;
-    build_wide(values, aim, &build);
-    if (build.object.length == 0 || run_open(&build, &run) != TF_TRAP_NONE)
+    size_t const guard = RUN_GUARD_BYTES - (pages_down + 1) * 4096;
+    if (run_open(build, &run) != TF_TRAP_NONE)
         return;
-    size_t const below = RUN_GUARD_BYTES - 4096;
-    CHECK(mprotect(run.stack, below, PROT_READ | PROT_WRITE) == 0);
-    memset(run.stack, 0x5a, below);
+    CHECK(mprotect(run.stack, guard, PROT_READ | PROT_WRITE) == 0);
+    CHECK(mprotect(run.stack + guard + 4096, pages_down * 4096, PROT_READ | PROT_WRITE) == 0);
+    memset(run.stack, 0x5a, guard);
     CHECK(run_call(&run, run_enter, &run) == TF_TRAP_STACK_EXHAUSTED);
     size_t written = 0;
-    for (size_t i = 0; i < below; i++)
+    for (size_t i = 0; i < guard; i++)
         written += run.stack[i] != 0x5a;
     CHECK_MESSAGE(written == 0, "%zu bytes below the guard", written);
     run_close(&run);
+}
+
+/* A function whose frame is larger than a guard page must not step over it. One of these guards would be met by chance
+ * without probes: frames of two pages and more cannot end in each of them. */
+static void recurse_over_the_guard(unsigned values, bool is_call_first, enum tf_build_aim aim)
+{
+    struct tf_build build;
+    build_wide(values, is_call_first, aim, &build);
+    for (size_t pages_down = 0; build.object.length != 0 && pages_down < 3; pages_down++)
+        recurse_to_the_guard(&build, pages_down);
     tf_build_dispose(&build);
 }
 
 static void attack_frame_over_the_guard(void)
 {
-    recurse_over_the_guard(3000, TF_BUILD_OPTIMISED);
-    /* Without optimisation a value takes several places. */
-    recurse_over_the_guard(500, TF_BUILD_FAST);
+    for (unsigned is_call_first = 0; is_call_first <= 1; is_call_first++) {
+        recurse_over_the_guard(1500, is_call_first, TF_BUILD_OPTIMISED);
+        /* Without optimisation a value takes several places. */
+        recurse_over_the_guard(500, is_call_first, TF_BUILD_FAST);
+    }
 }
 
 /* ---- types inside ---- */
