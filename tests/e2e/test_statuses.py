@@ -268,7 +268,11 @@ class Images(e2e.Case):
         """Bytes of start images in the server's processes."""
         total = 0
         for pid in e2e.descendants(self.server.process.pid):
-            for descriptor in os.listdir("/proc/%d/fd" % pid):
+            try:
+                descriptors = os.listdir("/proc/%d/fd" % pid)
+            except OSError:
+                continue # a compiler that ended meanwhile
+            for descriptor in descriptors:
                 path = "/proc/%d/fd/%s" % (pid, descriptor)
                 try:
                     if "terrafirma-image" in os.readlink(path):
