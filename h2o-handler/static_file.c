@@ -12,12 +12,8 @@
 #include "h2o-handler/state.h"
 #include "h2o-handler/static_job.h"
 
-#define CHUNK_BYTES (256u << 10)
-/* Above this much in memory for slow clients, new requests get by with small chunks. */
-#define CHUNKS_TOTAL_BYTES (64u << 20)
-#define CHUNK_BYTES_CROWDED (16u << 10)
-/* A condition longer than this is as good as none. */
-#define CONDITION_BYTES_MAX 4096
+/* So many requests at once may wait for a file that may be about to get its name. */
+#define SECOND_LOOKS_MAX 256
 
 /* Lies in a shared chunk of the request's pool, so that its end is seen. */
 struct stream {
@@ -29,6 +25,7 @@ struct stream {
     bool is_told;    /* the log service knows of the request */
     uint64_t arrived_ns;
     h2o_timeout_entry_t deadline;
+    h2o_timeout_entry_t second_look;
 };
 
 /* ---- on the event loop ---- */
@@ -54,9 +51,18 @@ static void free_job(struct tf_static_job *job)
     tf_io_thread_submit(job->worker->files, &job->io);
 }
 
+static void end_wait(struct stream *stream)
+{
+    if (!h2o_timeout_is_linked(&stream->second_look))
+        return;
+    h2o_timeout_unlink(&stream->second_look);
+    stream->worker->static_files.waiting--;
+}
+
 static void detach(struct stream *stream)
 {
     h2o_timeout_unlink(&stream->deadline);
+    end_wait(stream);
     struct tf_static_job *const job = stream->job;
     stream->job = NULL;
     if (job == NULL)
@@ -339,7 +345,8 @@ static void answer_opened(struct stream *stream)
         start_error(stream);
         break;
     case TF_STATIC_FAILED:
-    case TF_STATIC_PATTERN: /* does not come here */
+    case TF_STATIC_UNSETTLED: /* these two do not come here */
+    case TF_STATIC_PATTERN:
         answer_unreadable(stream);
         break;
     }
@@ -351,6 +358,26 @@ static void pass_on(struct stream *stream)
     struct tf_worker *const worker = stream->worker;
     detach(stream);
     tf_dispatch_again(worker, stream->req, TF_KNOWN_NO_FILE, stream->arrived_ns);
+}
+
+static void on_second_look(h2o_timeout_entry_t *entry)
+{
+    struct stream *const stream = H2O_STRUCT_FROM_MEMBER(struct stream, second_look, entry);
+    stream->worker->static_files.waiting--; /* the loop has unlinked it */
+    submit(stream, tf_static_run_open);
+}
+
+/* Some writers delete a file before they give its name to the new one. */
+static void look_again(struct stream *stream)
+{
+    struct tf_static_files *const files = &stream->worker->static_files;
+    stream->job->is_last_look = true;
+    if (files->waiting >= SECOND_LOOKS_MAX) {
+        submit(stream, tf_static_run_open);
+        return;
+    }
+    files->waiting++;
+    h2o_timeout_link(stream->worker->server.loop, &files->second_look, &stream->second_look);
 }
 
 static void job_done(struct tf_io_job *io)
@@ -365,7 +392,9 @@ static void job_done(struct tf_io_job *io)
         return;
     }
     h2o_timeout_unlink(&stream->deadline);
-    if (!stream->is_started && job->outcome == TF_STATIC_PATTERN) {
+    if (!stream->is_started && job->outcome == TF_STATIC_UNSETTLED) {
+        look_again(stream);
+    } else if (!stream->is_started && job->outcome == TF_STATIC_PATTERN) {
         pass_on(stream);
     } else if (!stream->is_started) {
         answer_opened(stream);
@@ -379,84 +408,6 @@ static void job_done(struct tf_io_job *io)
 
 /* ---- starting ---- */
 
-static h2o_iovec_t condition_of(const h2o_req_t *req, const h2o_token_t *token)
-{
-    ssize_t const at = h2o_find_header(&req->headers, token, -1);
-    if (at == -1 || req->headers.entries[at].value.len > CONDITION_BYTES_MAX)
-        return h2o_iovec_init(NULL, 0);
-    return req->headers.entries[at].value;
-}
-
-static struct tf_text copy_text(char **at, h2o_iovec_t text)
-{
-    struct tf_text const copy = {text.base != NULL ? *at : NULL, text.len};
-    if (text.len > 0)
-        memcpy(*at, text.base, text.len);
-    (*at)[text.len] = '\0';
-    *at += text.len + 1;
-    return copy;
-}
-
-static h2o_iovec_t text_or_empty(const char *text)
-{
-    return text != NULL ? h2o_iovec_init(text, strlen(text)) : h2o_iovec_init("", 0);
-}
-
-struct wish {
-    const char *site;
-    h2o_iovec_t path; /* NUL-terminated */
-    const struct tf_pass *pass;
-    const char *page; /* of an error */
-};
-
-enum { SITE, PATH, IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE, PAGE_404, PAGE, USER, REALM, TEXT_COUNT };
-
-static struct tf_static_job *make_job(struct tf_worker *worker, const h2o_req_t *req, const struct wish *wish)
-{
-    h2o_iovec_t const texts[TEXT_COUNT] = {
-        [SITE] = text_or_empty(wish->site),
-        [PATH] = wish->path,
-        [IF_NONE_MATCH] = condition_of(req, H2O_TOKEN_IF_NONE_MATCH),
-        [IF_MODIFIED_SINCE] = condition_of(req, H2O_TOKEN_IF_MODIFIED_SINCE),
-        [RANGE] = condition_of(req, H2O_TOKEN_RANGE),
-        [IF_RANGE] = condition_of(req, H2O_TOKEN_IF_RANGE),
-        [PAGE_404] = text_or_empty(wish->pass->page_404),
-        [PAGE] = text_or_empty(wish->page),
-        [USER] = text_or_empty(wish->pass->user),
-        [REALM] = text_or_empty(wish->pass->realm),
-    };
-    struct tf_text copies[TEXT_COUNT];
-    size_t text_bytes = 0;
-    for (size_t i = 0; i < TEXT_COUNT; i++)
-        text_bytes += texts[i].len + 1;
-    struct tf_static_job *const job = malloc(sizeof(*job) + text_bytes);
-    if (job == NULL)
-        return NULL;
-    *job = (struct tf_static_job){.io.done = job_done, .worker = worker, .path_length = wish->path.len, .file.fd = -1};
-    char *at = job->text;
-    for (size_t i = 0; i < TEXT_COUNT; i++)
-        copies[i] = copy_text(&at, texts[i]);
-    job->site = copies[SITE].bytes;
-    job->path = copies[PATH].bytes;
-    job->conditions = (struct tf_conditions){copies[IF_NONE_MATCH], copies[IF_MODIFIED_SINCE], copies[RANGE],
-                                             copies[IF_RANGE]};
-    job->page_404 = copies[PAGE_404].bytes;
-    job->page = copies[PAGE].bytes;
-    job->user = copies[USER].bytes;
-    job->realm = copies[REALM].bytes;
-    job->may_read = (wish->pass->may & TF_ACCESS_READ) != 0;
-    job->may_list = (wish->pass->may & TF_ACCESS_LIST) != 0;
-    job->possible = wish->pass->possible;
-    job->has_rules = wish->pass->has_rules;
-    job->is_private = wish->pass->is_private;
-    job->is_head = tf_request_is_head(req);
-    job->root_fd = worker->static_files.root_fd;
-    job->listing_entries = worker->config->limits.listing_entries;
-    job->chunk_limit =
-        worker->static_files.chunk_bytes < CHUNKS_TOTAL_BYTES ? CHUNK_BYTES : CHUNK_BYTES_CROWDED;
-    return job;
-}
-
 static void start(struct tf_worker *worker, h2o_req_t *req, struct tf_static_job *job, const char *site,
                   uint64_t arrived_ns)
 {
@@ -469,19 +420,18 @@ static void start(struct tf_worker *worker, h2o_req_t *req, struct tf_static_job
     struct stream *const stream = h2o_mem_alloc_shared(&req->pool, sizeof(*stream), on_request_gone);
     *stream = (struct stream){
         .super.proceed = on_proceed, .worker = worker, .req = req, .job = job, .deadline.cb = on_deadline,
-        .arrived_ns = arrived_ns};
+        .second_look.cb = on_second_look, .arrived_ns = arrived_ns};
     job->stream = stream;
+    job->io.done = job_done;
     submit(stream, tf_static_run_open);
 }
 
 void tf_static_file_start(struct tf_worker *worker, h2o_req_t *req, const char *site, const struct tf_target *target,
                           const struct tf_pass *pass, bool has_pattern, uint64_t arrived_ns)
 {
-    struct wish const wish = {site, h2o_iovec_init(target->path, target->path_length), pass, NULL};
-    struct tf_static_job *const job = make_job(worker, req, &wish);
+    struct tf_static_wish const wish = {site, h2o_iovec_init(target->path, target->path_length), pass, NULL};
+    struct tf_static_job *const job = tf_static_job_make(worker, req, &wish);
     if (job != NULL) {
-        h2o_iovec_t const accepted = condition_of(req, H2O_TOKEN_ACCEPT_ENCODING);
-        job->encodings = tf_encodings_accepted(accepted.base, accepted.len);
         job->is_folder = target->folder;
         job->folder_length = target->folder_length;
         job->has_pattern = has_pattern;
@@ -493,8 +443,8 @@ void tf_static_file_error(struct tf_worker *worker, h2o_req_t *req, const char *
                           uint64_t arrived_ns)
 {
     struct tf_pass const pass = {.page_404 = page};
-    struct wish const wish = {site, h2o_iovec_init("", 0), &pass, page};
-    struct tf_static_job *const job = make_job(worker, req, &wish);
+    struct tf_static_wish const wish = {site, h2o_iovec_init("", 0), &pass, page};
+    struct tf_static_job *const job = tf_static_job_make(worker, req, &wish);
     if (job != NULL)
         job->status = status;
     start(worker, req, job, site, arrived_ns);

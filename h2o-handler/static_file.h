@@ -19,7 +19,12 @@ struct tf_worker;
 struct tf_static_files {
     int root_fd;
     uint64_t chunk_bytes; /* of all chunks in memory */
+    h2o_timeout_t second_look;
+    unsigned waiting; /* requests that wait for it */
 };
+
+/* How long a request waits for a file that is missing in a folder which was changed just now. */
+#define TF_STATIC_SECOND_LOOK_MS 100
 
 /* Answers a request for a target of the kind FILE. `has_pattern`: a function would answer where there is no such file.
  * `arrived_ns` is tf_report_now_ns. */

@@ -6,9 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <h2o.h>
+
 #include "h2o-handler/conditions.h"
 #include "h2o-handler/encoding.h"
 #include "h2o-handler/file.h"
+#include "h2o-handler/gate.h"
 #include "h2o-handler/io_thread.h"
 
 struct stream;
@@ -19,6 +22,7 @@ enum tf_static_outcome {
     TF_STATIC_LISTING, /* the chunk is a page */
     TF_STATIC_MOVED,   /* a folder, asked for without its slash */
     TF_STATIC_SHUT,    /* there is something, and this visitor may not have it: `wanted` */
+    TF_STATIC_UNSETTLED, /* there is nothing, in a folder that was changed this very moment */
     TF_STATIC_PATTERN, /* there is nothing, and a function answers instead */
     TF_STATIC_ERROR,   /* `status`, and perhaps a page of the site's own: `file` */
     TF_STATIC_FAILED,  /* errno is in file.failure */
@@ -32,6 +36,7 @@ struct tf_static_job {
     bool is_under_way;
     /* What is wanted. */
     bool is_head, is_folder, may_read, may_list, has_pattern;
+    bool is_last_look; /* what is not there now is not there */
     uint8_t encodings; /* that the client takes */
     int status;        /* 0: the file; else the error whose page is wanted */
     int root_fd;
@@ -58,6 +63,18 @@ struct tf_static_job {
     uint8_t *chunk;
     char text[]; /* all texts */
 };
+
+struct tf_static_wish {
+    const char *site;
+    h2o_iovec_t path; /* NUL-terminated */
+    const struct tf_pass *pass;
+    const char *page; /* of an error; NULL: none */
+};
+
+/* On the event loop. A job whose io.done, stream and, for a file, folder fields are still to be set; the caller frees
+ * it. NULL: no memory. */
+struct tf_static_job *tf_static_job_make(struct tf_worker *worker, const h2o_req_t *req,
+                                         const struct tf_static_wish *wish);
 
 /* Run on the file thread. */
 void tf_static_run_open(struct tf_io_job *io);

@@ -3,8 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "h2o-handler/listing.h"
 #include "h2o-handler/mime.h"
 #include "h2o-handler/static_job.h"
@@ -12,6 +15,8 @@
 #include "sites/routes.h"
 
 #define LISTING_BYTES_MAX (8u << 20)
+/* A folder whose names changed so recently may be in the middle of a change. */
+#define UNSETTLED_NS ((int64_t)TF_NS_PER_S)
 
 static const char site_404[] = "404.html";
 
@@ -158,6 +163,37 @@ static void offer_folder(struct tf_static_job *job)
     offer_listing(job, fd, path);
 }
 
+static bool was_changed_just_now(int folder_fd)
+{
+    struct stat status;
+    struct timespec now;
+    if (fstat(folder_fd, &status) != 0)
+        return false;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t const age_ns = (now.tv_sec - (int64_t)status.st_mtim.tv_sec) * (int64_t)TF_NS_PER_S +
+                           (now.tv_nsec - status.st_mtim.tv_nsec);
+    return age_ns < UNSETTLED_NS && age_ns > -UNSETTLED_NS; /* a mount may have another's clock */
+}
+
+/* A writer may have deleted the file to give its name to another. What a function answers is not held up: it may be
+ * meant to answer for all that is not there. */
+static bool is_unsettled(const struct tf_static_job *job)
+{
+    char folder[TF_ROUTE_PATH_BYTES];
+    if (job->is_last_look || job->has_pattern)
+        return false;
+    const char *const slash = strrchr(job->path, '/');
+    size_t const length = slash != NULL ? (size_t)(slash - job->path) : 0;
+    memcpy(folder, job->path, length);
+    folder[length] = '\0';
+    int const fd = tf_file_open_folder(job->root_fd, job->site, folder);
+    if (fd == -1)
+        return false;
+    bool const is_new = was_changed_just_now(fd);
+    close(fd);
+    return is_new;
+}
+
 void tf_static_run_open(struct tf_io_job *io)
 {
     struct tf_static_job *const job = (struct tf_static_job *)io;
@@ -182,7 +218,9 @@ void tf_static_run_open(struct tf_io_job *io)
             offer_nothing(job); /* a folder of the name index.html */
         break;
     case TF_FILE_MISSING:
-        if (job->is_folder)
+        if (is_unsettled(job))
+            job->outcome = TF_STATIC_UNSETTLED;
+        else if (job->is_folder)
             offer_folder(job);
         else
             offer_nothing(job);

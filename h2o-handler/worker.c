@@ -122,6 +122,8 @@ static void dispose(struct tf_worker *worker)
     tf_tls_destroy(&worker->tls);
     if (worker->wall_timeout.timeout != 0)
         h2o_timeout_dispose(worker->server.loop, &worker->wall_timeout);
+    if (worker->static_files.second_look.timeout != 0)
+        h2o_timeout_dispose(worker->server.loop, &worker->static_files.second_look);
     if (worker->server.loop != NULL)
         tf_server_dispose(&worker->server);
     tf_cache_close(&worker->cache);
@@ -185,6 +187,7 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     if ((result = listen_tls(worker, error)) != 0)
         return result;
     h2o_timeout_init(worker->server.loop, &worker->wall_timeout, config->limits.wall_ms);
+    h2o_timeout_init(worker->server.loop, &worker->static_files.second_look, TF_STATIC_SECOND_LOOK_MS);
     h2o_multithread_queue_t *const queue = worker->server.context.queue;
     if ((result = tf_io_thread_create(queue, "tf-loader", &worker->loader, error)) != 0 ||
         (result = tf_io_thread_create(queue, "tf-files", &worker->files, error)) != 0 ||

@@ -1,7 +1,10 @@
 """Files beside functions: types, validators, ranges."""
+import collections
 import email.utils
 import gzip
+import itertools
 import os
+import threading
 import time
 
 import e2e
@@ -53,6 +56,34 @@ class Static(e2e.Case):
         self.assertIn(response.status, (301, 302, 308, 404))
         if response.status != 404:
             self.assertTrue(response.header("location").endswith("/sub/"))
+
+    def replace_all_the_time(self, name, is_over):
+        """As Syncthing does: the old file goes before the new one gets its name."""
+        for turn in itertools.count():
+            self.server.put(".new", b"%d " % turn * 400)
+            os.unlink(self.server.path(name))
+            time.sleep(0.02)
+            os.rename(self.server.path(".new"), self.server.path(name))
+            if is_over.wait(0.4):
+                return
+
+    def test_a_file_that_is_deleted_before_the_new_one_gets_its_name(self):
+        for name in ("moving/page.html", "moving/index.html"):
+            self.server.put(name, b"first")
+            is_over = threading.Event()
+            writer = threading.Thread(target=self.replace_all_the_time, args=(name, is_over))
+            writer.start()
+            try:
+                path = "/" + name.removesuffix("index.html")
+                statuses, until = collections.Counter(), time.monotonic() + 2
+                while time.monotonic() < until:
+                    statuses[self.server.ask(path).status] += 1
+            finally:
+                is_over.set()
+                writer.join()
+            self.assertEqual(list(statuses), [200], name)
+            os.unlink(self.server.path(name))
+            self.assert_status(self.server.ask("/" + name), 404)
 
     def test_what_is_no_file(self):
         for path in ("/pipe.txt", "/none", "/index.html/", "/index.html/more", "/sub/none/", "/data.bin/x"):
