@@ -1,154 +1,10 @@
-/* The table of keys, and setting one of them from text. */
+/* The values of keys: setting them from text, and letting go of them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "cli/config_internal.h"
-#include "services/egress.h"
-#include "services/logs.h"
-#include "sites/routes.h"
-
-/* clang-format off */
-#define TOP(key, of_kind, first, low, high, in, text, words) \
-    {.section = "", .name = #key, .kind = of_kind, .offset = offsetof(struct tf_config, key), .initial = first, \
-     .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
-#define SUB(in_section, key, of_kind, first, low, high, in, text, words) \
-    {.section = in_section, .name = #key, .kind = of_kind, .offset = offsetof(struct tf_config, key), \
-     .initial = first, .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
-#define IN(in_section, key, of_kind, first, low, high, in, text, words) \
-    {.section = #in_section, .name = #key, .kind = of_kind, .offset = offsetof(struct tf_config, in_section.key), \
-     .initial = first, .least = low, .most = high, .unit = in, .initial_text = text, .what = words}
-
-#define CHOICE(in_section, key, text, first, second, third, words) \
-    {.section = in_section, .name = #key, .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, tls.key), \
-     .initial_text = text, .unit = "", .choices = {first, second, third}, .what = words}
-
-#define EITHER(in_section, key, first, second, words) \
-    {.section = #in_section, .name = #key, .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, in_section.key), \
-     .initial_text = first, .unit = "", .choices = {first, second}, .what = words}
-
-static struct tf_key keys[] = {
-    TOP(root, TF_KEY_TEXT, 0, 0, 0, "", "none", "the synced folder; each folder in it is a site"),
-    TOP(cache, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where compiled functions are kept"),
-    {.section = "", .name = "listen", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, listen),
-     .count_offset = offsetof(struct tf_config, listen_count), .most = TF_CONFIG_LISTEN_MAX, .unit = "addresses",
-     .initial_text = TF_CONFIG_LISTEN_DEFAULT, .what = "HOST:PORT to serve on, at most 16"},
-    {.section = "", .name = "listen_tls", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, listen_tls),
-     .count_offset = offsetof(struct tf_config, listen_tls_count), .most = TF_CONFIG_LISTEN_MAX, .unit = "addresses",
-     .initial_text = "none", .what = "HOST:PORT to serve HTTPS on, at most 16"},
-    TOP(workers, TF_KEY_NUMBER, 0, 1, TF_WORKERS_MAX, "processes", "one per CPU", "worker processes"),
-    TOP(user, TF_KEY_TEXT, 0, 0, 0, "", "stay root", "whom workers and builder become when started as root"),
-    TOP(slice_us, TF_KEY_NUMBER, 1000, 100, 1000000, "us", NULL, "one turn of a function that computes; half of it while other requests come"),
-    SUB("toolchain", wabt_prefix, TF_KEY_TEXT, 0, 0, 0, "", "what scripts/install-deps made", "folder that holds bin/wasm2c"),
-    SUB("toolchain", cc, TF_KEY_TEXT, 0, 0, 0, "", "gcc", "C compiler: gcc, clang, or a path below /usr"),
-    SUB("toolchain", fast_cc, TF_KEY_TEXT, 0, 0, 0, "", "clang, where there is one", "C compiler of the fast tier"),
-    {.section = "toolchain", .name = "tiers", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, tiers),
-     .initial_text = "both", .unit = "", .choices = {"both", "fast", "optimised"}, .what = "which tiers a function goes through"},
-    SUB("toolchain", cpu_level, TF_KEY_NUMBER, 2, 2, 4, "x86-64-vN", NULL, "what compiled functions may use"),
-    {.section = "toolchain", .name = "profile", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, profile),
-     .initial_text = "fast", .unit = "", .choices = {"fast", "strict"}, .what = "how literally the specification is taken"},
-    SUB("watcher", jobs, TF_KEY_NUMBER, 0, 1, 1024, "builds", "one per CPU", "builds at the same time"),
-    SUB("watcher", settle_ms, TF_KEY_NUMBER, 200, 10, 60000, "ms", NULL, "unchanged this long, a file that nobody was seen closing is built"),
-    SUB("watcher", rescan_s, TF_KEY_NUMBER, 60, 1, 86400, "s", NULL, "between two looks at everything"),
-    {.section = "watcher", .name = "poll", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, poll),
-     .initial_text = "auto", .unit = "", .choices = {"auto", "always", "never"}, .what = "which folders are looked at without an event"},
-    SUB("watcher", poll_ms, TF_KEY_NUMBER, 1000, 50, 3600000, "ms", NULL, "between two looks at such folders"),
-    {.section = "watcher", .name = "reports", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, writes_reports),
-     .initial_text = "no", .unit = "", .choices = {"no", "yes"}, .what = "write hello.wasm.txt beside hello.wasm, where the folder takes it"},
-    {.section = "watcher", .name = "builds", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, builds_nothing),
-     .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether what the cache lacks is compiled"},
-    IN(users, worker, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom workers become"),
-    IN(users, builder, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the builder becomes; the cache is this user's"),
-    IN(users, logs, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the log service becomes; the logs are this user's"),
-    IN(users, outbound, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the outbound service becomes"),
-    IN(users, kv, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the key-value service becomes; the store is this user's"),
-    IN(users, domains, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the domain service becomes"),
-    IN(users, certificates, TF_KEY_TEXT, 0, 0, 0, "", "as `user`", "whom the certificate service becomes; keys are this user's"),
-    IN(logs, log_folder, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where logs are written"),
-    {.section = "logs", .name = "access_format", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.access_format),
-     .initial_text = "json", .unit = "", .choices = {"json", "combined", "off"}, .what = "form of the access log"},
-    {.section = "logs", .name = "address", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.address),
-     .initial_text = "whole", .unit = "", .choices = {"whole", "network", "none"}, .what = "how much of a client's address is logged"},
-    {.section = "logs", .name = "leave_out_query", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, logs.leave_out_query),
-     .initial_text = "no", .unit = "", .choices = {"no", "yes"}, .what = "log paths and referers without their queries"},
-    IN(logs, access_bytes, TF_KEY_NUMBER, 64u << 20, 131072, 1ull << 40, "bytes", NULL, "size of one file of the access log"),
-    IN(logs, access_kept, TF_KEY_NUMBER, 5, 0, 1000, "files", NULL, "older files of the access log"),
-    IN(logs, function_bytes, TF_KEY_NUMBER, 1u << 20, 32768, 1ull << 40, "bytes", NULL, "size of one file of a function's log"),
-    IN(logs, function_kept, TF_KEY_NUMBER, 1, 0, 1000, "files", NULL, "older files of a function's log"),
-    IN(logs, function_rate_bytes, TF_KEY_NUMBER, 16u << 10, 1, 1u << 30, "bytes", NULL, "what a function may log in a second"),
-    IN(logs, function_burst_bytes, TF_KEY_NUMBER, 256u << 10, 32768, 1u << 30, "bytes", NULL, "what a function may log at once"),
-    IN(logs, functions_open, TF_KEY_NUMBER, 128, 1, 100000, "files", NULL, "functions' logs that are open at once"),
-    IN(logs, functions_known, TF_KEY_NUMBER, 4096, 1, 1000000, "entries", NULL, "functions whose rate is remembered"),
-    IN(logs, functions_bytes, TF_KEY_NUMBER, 1ull << 30, 32768, 1ull << 50, "bytes", NULL, "size of all functions' logs"),
-    IN(logs, functions_files, TF_KEY_NUMBER, 20000, 1, 10000000, "files", NULL, "number of all functions' logs"),
-    IN(logs, sites, TF_KEY_NUMBER, 10000, 0, 100000, "entries", NULL, "sites with counters of their own"),
-    IN(quarantine, deaths, TF_KEY_NUMBER, 3, 1, 16, "deaths", NULL, "workers that a function may end before it is stopped"),
-    IN(quarantine, window_s, TF_KEY_NUMBER, 60, 1, 86400, "s", NULL, "within this time"),
-    IN(quarantine, first_s, TF_KEY_NUMBER, 600, 1, 86400, "s", NULL, "how long it is stopped for, the first time"),
-    IN(quarantine, most_s, TF_KEY_NUMBER, 86400, 1, 31536000, "s", NULL, "how long at most; each time doubles it"),
-    {.section = "outbound", .name = "enabled", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, outbound.is_off),
-     .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether functions may reach the network at all"},
-    {.section = "outbound", .name = "rules", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, outbound.rules),
-     .count_offset = offsetof(struct tf_config, outbound.rule_count), .most = TF_OUTBOUND_RULES_MAX, .unit = "rules",
-     .initial_text = "none", .check = tf_egress_check_rule, .what = "where functions may connect to, at most 256; see below"},
-    {.section = "outbound", .name = "resolvers", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, outbound.resolvers),
-     .count_offset = offsetof(struct tf_config, outbound.resolver_count), .most = TF_OUTBOUND_RESOLVERS_MAX,
-     .unit = "resolvers", .initial_text = "/etc/resolv.conf's", .check = tf_outbound_check_resolver,
-     .what = "ADDRESS or ADDRESS:PORT to ask for names, at most 8"},
-    IN(outbound, ca_file, TF_KEY_TEXT, 0, 0, 0, "", "the system's", "certificates of authorities that are trusted"),
-    SUB("functions", secrets, TF_KEY_TEXT, 0, 0, 0, "", "none", "file of secrets that functions may ask for by name; see below"),
-    {.section = "functions", .name = "site_files", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, no_site_files),
-     .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether functions may read their site's files, where their settings say so"},
-    {.section = "kv", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, kv_folder),
-     .initial_text = "see below", .what = "where functions' keys and values are kept"},
-    {.section = "trust", .name = "folder", .kind = TF_KEY_TEXT, .offset = offsetof(struct tf_config, trust_folder),
-     .initial_text = "`trust` in the cache", .what = "the key that signs compiled functions, and whose signatures count"},
-    TF_CONFIG_REGISTRY_ROWS(IN, EITHER)
-    {.section = "domains", .name = "dns", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, domains.is_off),
-     .initial_text = "yes", .unit = "", .choices = {"yes", "no"}, .what = "whether a domain's records may lead to a folder"},
-    {.section = "domains", .name = "proof", .kind = TF_KEY_CHOICE, .offset = offsetof(struct tf_config, domains.proof),
-     .initial_text = "listed", .unit = "", .choices = {"listed", "required", "off"}, .what = "whether the folder has to list the domain; see below"},
-    {.section = "domains", .name = "map", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.mappings),
-     .count_offset = offsetof(struct tf_config, domains.mapping_count), .most = TF_CONFIG_MAPPINGS_MAX, .unit = "mappings",
-     .initial_text = "none", .check = tf_config_check_mapping, .what = "HOST FOLDER: which folder a host means, at most 256"},
-    IN(domains, map_file, TF_KEY_TEXT, 0, 0, 0, "", "none", "file of more such lines; read again when it changes"),
-    {.section = "domains", .name = "resolvers", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.resolvers),
-     .count_offset = offsetof(struct tf_config, domains.resolver_count), .most = TF_OUTBOUND_RESOLVERS_MAX,
-     .unit = "resolvers", .initial_text = "outbound.resolvers", .check = tf_outbound_check_resolver,
-     .what = "ADDRESS or ADDRESS:PORT to ask for domains' records, at most 8"},
-    {.section = "domains", .name = "deny", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.deny),
-     .count_offset = offsetof(struct tf_config, domains.deny_count), .most = TF_CONFIG_DOMAIN_LIST_MAX, .unit = "domains",
-     .initial_text = "none", .check = tf_config_check_domain, .what = "domains that are not looked up, with all below them, at most 256"},
-    {.section = "domains", .name = "allow", .kind = TF_KEY_LIST, .offset = offsetof(struct tf_config, domains.allow),
-     .count_offset = offsetof(struct tf_config, domains.allow_count), .most = TF_CONFIG_DOMAIN_LIST_MAX, .unit = "domains",
-     .initial_text = "all", .check = tf_config_check_domain, .what = "the only ones that are: a domain, or *. and one for those below it, at most 256"},
-    TF_CONFIG_TLS_ROWS(IN, CHOICE)
-#define X(key, first, low, high, in, words) \
-    {.section = "limits", .name = #key, .kind = TF_KEY_NUMBER, .offset = offsetof(struct tf_config, limits.key), \
-     .initial = first, .least = low, .most = high, .unit = in, .what = words},
-    TF_LIMIT_ROWS(X)
-#undef X
-};
-/* clang-format on */
-
-#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
-
-const struct tf_key *tf_config_keys(size_t *ret_count)
-{
-    for (size_t i = 0; i < KEY_COUNT; i++) {
-        if (keys[i].kind == TF_KEY_NUMBER && strcmp(keys[i].unit, "bytes") == 0)
-            keys[i].kind = TF_KEY_BYTES;
-    }
-    *ret_count = KEY_COUNT;
-    return keys;
-}
-
-static uint64_t *number_of(struct tf_config *config, const struct tf_key *key)
-{
-    return (uint64_t *)((char *)config + key->offset);
-}
 
 void tf_config_init(struct tf_config *config)
 {
@@ -157,25 +13,15 @@ void tf_config_init(struct tf_config *config)
     const struct tf_key *table = tf_config_keys(&count);
     for (size_t i = 0; i < count; i++) {
         if (table[i].kind == TF_KEY_NUMBER || table[i].kind == TF_KEY_BYTES)
-            *number_of(config, &table[i]) = table[i].initial;
+            *tf_config_number(config, &table[i]) = table[i].initial;
     }
-}
-
-static char **entries_of(const struct tf_config *config, const struct tf_key *key)
-{
-    return (char **)((char *)(uintptr_t)config + key->offset);
-}
-
-static size_t *count_of(const struct tf_config *config, const struct tf_key *key)
-{
-    return (size_t *)((char *)(uintptr_t)config + key->count_offset);
 }
 
 void tf_config_clear_list(struct tf_config *config, const struct tf_key *key)
 {
-    size_t *const count = count_of(config, key);
+    size_t *const count = tf_config_count(config, key);
     while (*count > 0)
-        free(entries_of(config, key)[--*count]);
+        free(tf_config_entries(config, key)[--*count]);
 }
 
 void tf_config_clear_listen(struct tf_config *config)
@@ -190,27 +36,9 @@ void tf_config_dispose(struct tf_config *config)
     for (size_t i = 0; i < count; i++) {
         if (table[i].kind == TF_KEY_LIST)
             tf_config_clear_list(config, &table[i]);
+        else if (table[i].kind == TF_KEY_TEXT)
+            free(*tf_config_text(config, &table[i]));
     }
-    tf_config_dispose_tls(config);
-    tf_config_dispose_registry(config);
-    free(config->outbound.ca_file);
-    free(config->users.outbound);
-    free(config->users.kv);
-    free(config->users.domains);
-    free(config->domains.map_file);
-    free(config->kv_folder);
-    free(config->trust_folder);
-    free(config->secrets);
-    free(config->root);
-    free(config->cache);
-    free(config->user);
-    free(config->users.worker);
-    free(config->users.builder);
-    free(config->users.logs);
-    free(config->logs.log_folder);
-    free(config->wabt_prefix);
-    free(config->cc);
-    free(config->fast_cc);
     memset(config, 0, sizeof(*config));
 }
 
@@ -260,7 +88,7 @@ static int set_choice(struct tf_config *config, const struct tf_key *key, const 
 {
     for (uint64_t i = 0; key->choices[i] != NULL; i++) {
         if (strcmp(key->choices[i], value) == 0) {
-            *number_of(config, key) = i;
+            *tf_config_number(config, key) = i;
             return TF_OK;
         }
     }
@@ -281,8 +109,8 @@ static int check_value(const struct tf_key *key, const char *value, struct tf_er
 
 static int add_entry(struct tf_config *config, const struct tf_key *key, const char *value, struct tf_error *error)
 {
-    size_t *const count = count_of(config, key);
-    char **const entries = entries_of(config, key);
+    size_t *const count = tf_config_count(config, key);
+    char **const entries = tf_config_entries(config, key);
     if (*count == key->most)
         return tf_error_set(error, TF_ERR_USAGE, "%s%s%s: more than %llu %s", key->section,
                             key->section[0] != '\0' ? "." : "", key->name, (unsigned long long)key->most, key->unit);
@@ -303,14 +131,14 @@ static int set_value(struct tf_config *config, const struct tf_key *key, const c
         return TF_ERR_USAGE;
     switch (key->kind) {
     case TF_KEY_TEXT:
-        return set_text((char **)((char *)config + key->offset), value, error);
+        return set_text(tf_config_text(config, key), value, error);
     case TF_KEY_LIST:
         return add_entry(config, key, value, error);
     case TF_KEY_NUMBER:
     case TF_KEY_BYTES:
         if (!parse_number(value, key->kind == TF_KEY_BYTES, &number) || number < key->least || number > key->most)
             return wrong_number(key, value, error);
-        *number_of(config, key) = number;
+        *tf_config_number(config, key) = number;
         return TF_OK;
     case TF_KEY_CHOICE:
         return set_choice(config, key, value, error);
@@ -318,56 +146,7 @@ static int set_value(struct tf_config *config, const struct tf_key *key, const c
     return TF_ERR_USAGE;
 }
 
-/* ---- names ---- */
-
-/* Edit distance, capped: for "did you mean". */
-static size_t distance(const char *a, const char *b)
-{
-    size_t const length_a = strlen(a), length_b = strlen(b);
-    size_t row[64];
-    if (length_a >= 64 || length_b >= 64)
-        return 64;
-    for (size_t j = 0; j <= length_b; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= length_a; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= length_b; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[length_b];
-}
-
-const struct tf_key *tf_config_find(const char *section, const char *name)
-{
-    size_t count;
-    const struct tf_key *table = tf_config_keys(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(table[i].section, section) == 0 && strcmp(table[i].name, name) == 0)
-            return &table[i];
-    }
-    return NULL;
-}
-
-const char *tf_config_nearest(const char *section, const char *name)
-{
-    size_t count, best = 4;
-    const struct tf_key *table = tf_config_keys(&count);
-    const char *nearest = NULL;
-    for (size_t i = 0; i < count; i++) {
-        size_t const d = strcmp(table[i].section, section) == 0 ? distance(table[i].name, name) : best;
-        if (d < best) {
-            best = d;
-            nearest = table[i].name;
-        }
-    }
-    return nearest;
-}
+/* ---- by name ---- */
 
 int tf_config_assign(struct tf_config *config, const char *section, const char *name, const char *value,
                      struct tf_error *error)
@@ -391,175 +170,4 @@ int tf_config_set(struct tf_config *config, const char *key, const char *value, 
     memcpy(section, key, length);
     section[length] = '\0';
     return tf_config_assign(config, section, dot == NULL ? key : dot + 1, value, error);
-}
-
-/* ---- for others ---- */
-
-static void write_text(struct tf_buffer *yaml, const char *text)
-{
-    tf_buffer_append_byte(yaml, '"');
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p == '"' || *p == '\\')
-            tf_buffer_printf(yaml, "\\%c", *p);
-        else if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            tf_buffer_printf(yaml, "\\x%02x", (unsigned char)*p);
-        else
-            tf_buffer_append(yaml, p, 1);
-    }
-    tf_buffer_append_text(yaml, "\"\n");
-}
-
-static void write_key(const struct tf_config *config, const struct tf_key *key, struct tf_buffer *yaml)
-{
-    const char *indent = key->section[0] != '\0' ? "  " : "";
-    const char *text;
-    uint64_t number;
-    switch (key->kind) {
-    case TF_KEY_TEXT:
-        memcpy(&text, (const char *)config + key->offset, sizeof(text));
-        if (text != NULL && strcmp(key->name, "root") != 0 && strcmp(key->name, "cache") != 0) {
-            tf_buffer_printf(yaml, "%s%s: ", indent, key->name);
-            write_text(yaml, text);
-        }
-        return;
-    case TF_KEY_LIST:
-        tf_buffer_printf(yaml, "%s%s:%s\n", indent, key->name, *count_of(config, key) == 0 ? " []" : "");
-        for (size_t i = 0; i < *count_of(config, key); i++) {
-            tf_buffer_printf(yaml, "%s  - ", indent);
-            write_text(yaml, entries_of(config, key)[i]);
-        }
-        return;
-    case TF_KEY_NUMBER:
-    case TF_KEY_BYTES:
-    case TF_KEY_CHOICE:
-        memcpy(&number, (const char *)config + key->offset, sizeof(number));
-        if (key->kind == TF_KEY_CHOICE)
-            tf_buffer_printf(yaml, "%s%s: %s\n", indent, key->name, key->choices[number]);
-        else if (number >= key->least) /* 0 for "one per CPU" is said by silence */
-            tf_buffer_printf(yaml, "%s%s: %llu\n", indent, key->name, (unsigned long long)number);
-        return;
-    }
-}
-
-void tf_config_write(const struct tf_config *config, struct tf_buffer *yaml)
-{
-    size_t count;
-    const struct tf_key *table = tf_config_keys(&count);
-    const char *section = "";
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(table[i].section, section) != 0)
-            tf_buffer_printf(yaml, "%s:\n", table[i].section);
-        section = table[i].section;
-        write_key(config, &table[i], yaml);
-    }
-}
-
-const char *tf_config_worker_user(const struct tf_config *config)
-{
-    return config->users.worker != NULL ? config->users.worker : config->user;
-}
-
-const char *tf_config_builder_user(const struct tf_config *config)
-{
-    return config->users.builder != NULL ? config->users.builder : config->user;
-}
-
-const char *tf_config_logs_user(const struct tf_config *config)
-{
-    return config->users.logs != NULL ? config->users.logs : config->user;
-}
-
-const char *tf_config_outbound_user(const struct tf_config *config)
-{
-    return config->users.outbound != NULL ? config->users.outbound : config->user;
-}
-
-const char *tf_config_kv_user(const struct tf_config *config)
-{
-    return config->users.kv != NULL ? config->users.kv : config->user;
-}
-
-struct tf_outbound_config tf_config_outbound(const struct tf_config *config)
-{
-    const struct tf_config_outbound *const outbound = &config->outbound;
-    return (struct tf_outbound_config){.stop_fd = -1,
-                                       .limits = config->limits,
-                                       .rules = (const char *const *)outbound->rules,
-                                       .rule_count = outbound->rule_count,
-                                       .resolvers = (const char *const *)outbound->resolvers,
-                                       .resolver_count = outbound->resolver_count,
-                                       .ca_file = outbound->ca_file};
-}
-
-struct tf_logs_config tf_config_logs(const struct tf_config *config)
-{
-    const struct tf_config_logs *const logs = &config->logs;
-    return (struct tf_logs_config){.stop_fd = -1,
-                                   .access_format = (enum tf_logs_format)logs->access_format,
-                                   .address = (enum tf_logs_address)logs->address,
-                                   .leave_out_query = logs->leave_out_query != 0,
-                                   .access_bytes = logs->access_bytes,
-                                   .access_kept = (uint32_t)logs->access_kept,
-                                   .function_bytes = logs->function_bytes,
-                                   .function_kept = (uint32_t)logs->function_kept,
-                                   .function_rate_bytes = logs->function_rate_bytes,
-                                   .function_burst_bytes = logs->function_burst_bytes,
-                                   .functions_open = (uint32_t)logs->functions_open,
-                                   .functions_known = (uint32_t)logs->functions_known,
-                                   .functions_bytes = logs->functions_bytes,
-                                   .functions_files = logs->functions_files,
-                                   .sites = (uint32_t)logs->sites};
-}
-
-int tf_config_check(const struct tf_config *config, struct tf_error *error)
-{
-    const struct tf_config_logs *const logs = &config->logs;
-    if (logs->functions_known < logs->functions_open)
-        return tf_error_set(error, TF_ERR_USAGE, "logs.functions_known: %llu is less than logs.functions_open (%llu)",
-                            (unsigned long long)logs->functions_known, (unsigned long long)logs->functions_open);
-    if (logs->functions_bytes < logs->function_bytes)
-        return tf_error_set(error, TF_ERR_USAGE, "logs.functions_bytes: %llu is less than logs.function_bytes (%llu)",
-                            (unsigned long long)logs->functions_bytes, (unsigned long long)logs->function_bytes);
-    if (config->quarantine.most_s < config->quarantine.first_s)
-        return tf_error_set(error, TF_ERR_USAGE, "quarantine.most_s: %llu is less than quarantine.first_s (%llu)",
-                            (unsigned long long)config->quarantine.most_s,
-                            (unsigned long long)config->quarantine.first_s);
-    if (config->registry.address != NULL && tf_config_check_registry(config->registry.address, error) != TF_OK)
-        return TF_ERR_USAGE;
-    return tf_config_check_tls(config, error);
-}
-
-struct tf_compiler_config tf_config_compiler(const struct tf_config *config)
-{
-    return (struct tf_compiler_config){.wabt_prefix = config->wabt_prefix,
-                                       .cc = config->cc,
-                                       .fast_cc = config->fast_cc,
-                                       .tiers = (enum tf_tiers)config->tiers,
-                                       .cpu_level = (uint32_t)config->cpu_level,
-                                       .profile = (enum tf_profile)config->profile,
-                                       .limits = config->limits};
-}
-
-char *tf_config_cache_default(void)
-{
-    const char *said = getenv("TERRAFIRMA_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *path = NULL;
-    if (said != NULL && said[0] != '\0')
-        return strdup(said);
-    if (geteuid() == 0)
-        return strdup("/var/cache/terrafirma");
-    if (xdg != NULL && xdg[0] == '/')
-        return asprintf(&path, "%s/terrafirma", xdg) < 0 ? NULL : path;
-    if (home != NULL && home[0] == '/')
-        return asprintf(&path, "%s/.cache/terrafirma", home) < 0 ? NULL : path;
-    return NULL;
-}
-
-int tf_config_resolve_cache(struct tf_config *config, struct tf_error *error)
-{
-    if (config->cache == NULL)
-        config->cache = tf_config_cache_default();
-    if (config->cache == NULL)
-        return tf_error_set(error, TF_ERR_USAGE, "no folder for the cache is known; say --cache DIR or set HOME");
-    return TF_OK;
 }

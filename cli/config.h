@@ -1,8 +1,8 @@
 /*
  * The configuration: one table of keys, filled from a YAML file, then from the command line.
  *
- * docs/configuration.md describes the keys; the table below is what the parser, the checks and that document's test
- * read. Not thread-safe.
+ * docs/configuration.md describes the keys; the table (config_keys.c) is what the parser, the checks and that
+ * document's test read. Not thread-safe.
  */
 #ifndef TF_CLI_CONFIG_H
 #define TF_CLI_CONFIG_H

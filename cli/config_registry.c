@@ -27,14 +27,6 @@ int tf_config_check_registry(const char *value, struct tf_error *error)
     return tf_error_set(error, TF_ERR_USAGE, "'%.100s' is no oci://HOST/NAME: %s", value, why);
 }
 
-void tf_config_dispose_registry(struct tf_config *config)
-{
-    free(config->registry.address);
-    free(config->registry.auth_file);
-    free(config->registry.token_host);
-    free(config->registry.ca_file);
-}
-
 /* ---- credentials ---- */
 
 static bool copy(const char *from, char *ret_text, size_t bytes)

@@ -1,4 +1,4 @@
-/* The keys of the registry through which caches are shared (cli/config.c holds the whole table). */
+/* The keys of the registry through which caches are shared (cli/config_keys.c holds the whole table). */
 #ifndef TF_CLI_CONFIG_REGISTRY_H
 #define TF_CLI_CONFIG_REGISTRY_H
 
@@ -19,7 +19,7 @@ struct tf_config_registry {
 };
 
 /* clang-format off */
-/* X: the macro IN of cli/config.c; C: a key with two choices, the first of which is the default. */
+/* X: the macro IN of cli/config_keys.c; C: a key with two choices, the first of which is the default. */
 #define TF_CONFIG_REGISTRY_ROWS(X, C) \
     X(registry, address, TF_KEY_TEXT, 0, 0, 0, "", "none", "oci://HOST/NAME of a registry through which servers share compiled functions"), \
     C(registry, pull, "yes", "no", "whether it is asked for what the cache lacks, before that is compiled"), \
@@ -39,6 +39,5 @@ int tf_config_check_registry(const char *value, struct tf_error *error);
  * `from_environment`, of TERRAFIRMA_REGISTRY_USER and _PASSWORD or _TOKEN. Errors: USAGE, SYSTEM, CORRUPT. */
 int tf_config_registry_setup(const struct tf_config *config, const char *address, bool may_push, bool from_environment,
                              struct tf_registry_setup *ret_setup, struct tf_error *error);
-void tf_config_dispose_registry(struct tf_config *config);
 
 #endif

@@ -98,12 +98,3 @@ int tf_config_check_tls_folders(struct tf_config *config, struct tf_error *error
         return tf_error_system(error, "tls.certificates: '%.200s'", tls->certificates);
     return check_outside(config->root, "tls.folder", &tls->folder, error);
 }
-
-void tf_config_dispose_tls(struct tf_config *config)
-{
-    struct tf_config_tls *const tls = &config->tls;
-    char **const texts[] = {&tls->certificates, &tls->folder, &tls->acme,
-                            &tls->email, &tls->default_host, &config->users.certificates};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        free(*texts[i]);
-}

@@ -1,4 +1,4 @@
-/* The keys of TLS and certificates (cli/config.c holds the whole table). */
+/* The keys of TLS and certificates (cli/config_keys.c holds the whole table). */
 #ifndef TF_CLI_CONFIG_TLS_H
 #define TF_CLI_CONFIG_TLS_H
 
@@ -21,7 +21,7 @@ struct tf_config_tls {
 };
 
 /* clang-format off */
-/* X: the macro IN of cli/config.c; C: a key with choices. */
+/* X: the macro IN of cli/config_keys.c; C: a key with choices. */
 #define TF_CONFIG_TLS_ROWS(X, C) \
     X(tls, certificates, TF_KEY_TEXT, 0, 0, 0, "", "none", "folder of certificates and keys that the operator supplies"), \
     X(tls, folder, TF_KEY_TEXT, 0, 0, 0, "", "see below", "where certificates that were issued are kept, with their keys"), \
@@ -53,6 +53,5 @@ int tf_config_check_tls(const struct tf_config *config, struct tf_error *error);
 /* That no key lies below the root, from where files are served; after the root is resolved. Folders become real paths.
  * Errors: USAGE, SYSTEM. */
 int tf_config_check_tls_folders(struct tf_config *config, struct tf_error *error);
-void tf_config_dispose_tls(struct tf_config *config);
 
 #endif

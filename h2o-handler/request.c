@@ -11,62 +11,6 @@
 #include "h2o-handler/state.h"
 #include "h2o-handler/target.h"
 
-/* `what` is for people; of a trap, which has fields of its own, it is what the host function said. */
-static void report_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id,
-                           const char *what)
-{
-    struct tf_log_failure failure = {
-        .error_id = error_id,
-        .pc_offset = TF_LOG_NO_OFFSET,
-        .function_index = TF_LOG_NO_FUNCTION,
-        .outcome = (uint8_t)outcome,
-        .site = tf_report_name(exchange->account->site),
-        .function = tf_report_name(exchange->function_path),
-        .detail = tf_report_name(what),
-    };
-    const struct tf_entry *const entry = exchange->entry;
-    if (entry != NULL)
-        failure.artifact = tf_report_name(entry->key);
-    if (outcome == TF_LOG_OUTCOME_TRAPPED) {
-        const void *const pc = tf_guest_trap_address(exchange->guest);
-        int64_t const function = pc != NULL ? tf_module_function_at(entry->module, pc) : -1;
-        failure.trap = (uint8_t)tf_guest_trap_kind(exchange->guest);
-        failure.detail = tf_report_name(tf_guest_trap_detail(exchange->guest));
-        if (function >= 0) {
-            failure.function_index = (uint32_t)function;
-            failure.pc_offset = (uint64_t)((const uint8_t *)pc - entry->module->base);
-        }
-    }
-    tf_report_failure(&exchange->worker->report, &failure);
-}
-
-static void log_exchange(const struct tf_exchange *exchange, uint64_t error_id, const char *what)
-{
-    char site[300], path[400];
-    tf_log_escape((struct tf_text){exchange->account->site, strlen(exchange->account->site)}, site, sizeof(site));
-    tf_log_escape((struct tf_text){exchange->function_path, strlen(exchange->function_path)}, path, sizeof(path));
-    tf_log_line(&exchange->worker->log, TF_LOG_FAILURE, "error %016llx: %s/%s: %s", (unsigned long long)error_id, site,
-                path, what);
-}
-
-void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, struct tf_text text)
-{
-    struct tf_worker *const worker = context;
-    const struct tf_exchange *const exchange = tf_guest_context(guest);
-    if (exchange == NULL)
-        return; /* a start function, before any request */
-    if (worker->report.is_on) {
-        tf_report_text(&worker->report, exchange->account->site, exchange->function_path, kind,
-                       (struct tf_log_text){text.bytes, text.length});
-        return;
-    }
-    char site[200], path[200], line[600];
-    tf_log_escape((struct tf_text){exchange->account->site, strlen(exchange->account->site)}, site, sizeof(site));
-    tf_log_escape((struct tf_text){exchange->function_path, strlen(exchange->function_path)}, path, sizeof(path));
-    tf_log_escape(text, line, sizeof(line));
-    tf_log_line(&worker->log, TF_LOG_GUEST, "%s/%s: %s: %s", site, path, kind, line);
-}
-
 /* ---- waiting and letting go ---- */
 
 static void stop_waiting(struct tf_exchange *exchange)
@@ -178,10 +122,7 @@ static void answer_failure(struct tf_exchange *exchange, enum tf_log_outcome out
                            const char *told)
 {
     uint64_t const id = tf_worker_error_id(exchange->worker);
-    if (exchange->worker->report.is_on)
-        report_failure(exchange, outcome, id, outcome == TF_LOG_OUTCOME_TRAPPED ? NULL : what);
-    else
-        log_exchange(exchange, id, what);
+    tf_exchange_tell_failure(exchange, outcome, id, what);
     tf_respond_text(exchange->req, status, "%s Error id: %016llx.", told, (unsigned long long)id);
     conclude(exchange, outcome, id);
 }
@@ -252,17 +193,8 @@ static void wait_behind(struct tf_exchange *exchange, enum tf_exchange_state sta
 
 static void answer_trap(struct tf_exchange *exchange)
 {
-    const struct tf_module *const module = exchange->entry->module;
-    const void *const pc = tf_guest_trap_address(exchange->guest);
-    int64_t const function = pc != NULL ? tf_module_function_at(module, pc) : -1;
-    const char *const trap = tf_trap_name(tf_guest_trap_kind(exchange->guest));
-    const char *const detail = tf_guest_trap_detail(exchange->guest);
     char what[300];
-    int used = snprintf(what, sizeof(what), "trap: %s%s%s", trap, detail != NULL ? ": " : "",
-                        detail != NULL ? detail : "");
-    if (function >= 0 && used > 0 && (size_t)used < sizeof(what))
-        snprintf(what + used, sizeof(what) - (size_t)used, ", in function %lld at +0x%llx", (long long)function,
-                 (unsigned long long)((const uint8_t *)pc - module->base));
+    tf_exchange_describe_trap(exchange, what, sizeof(what));
     answer_failure(exchange, TF_LOG_OUTCOME_TRAPPED, 502, what, "The function failed.");
 }
 
@@ -427,7 +359,8 @@ static void answer_load_failed(struct tf_exchange *exchange)
     uint64_t const id = exchange->entry->error_id;
     /* Once a load, and not once a request: what the artifact lacks is on standard error, under the same id. */
     if (exchange->state == TF_EXCHANGE_LOADING && exchange->worker->report.is_on)
-        report_failure(exchange, TF_LOG_OUTCOME_FAILED, id, "the artifact cannot be loaded; the server's log says why");
+        tf_exchange_report_failure(exchange, TF_LOG_OUTCOME_FAILED, id,
+                                   "the artifact cannot be loaded; the server's log says why");
     tf_respond_text(exchange->req, 502, "The function could not be loaded. Error id: %016llx.", (unsigned long long)id);
     conclude(exchange, TF_LOG_OUTCOME_FAILED, id);
 }
@@ -445,7 +378,8 @@ static bool is_quarantined(struct tf_exchange *exchange, const char *key)
     int const length = snprintf(seconds, 24, "%llu", (unsigned long long)((until_ns - now_ns) / TF_NS_PER_S + 1));
     tf_response_header(req, H2O_TOKEN_RETRY_AFTER, h2o_iovec_init(seconds, (size_t)length));
     if (exchange->worker->report.is_on)
-        report_failure(exchange, TF_LOG_OUTCOME_FAILED, id, "in quarantine: it kept ending the process it ran in");
+        tf_exchange_report_failure(exchange, TF_LOG_OUTCOME_FAILED, id,
+                                   "in quarantine: it kept ending the process it ran in");
     tf_respond_text(req, 503, "This function is out of service for now. Error id: %016llx.", (unsigned long long)id);
     conclude(exchange, TF_LOG_OUTCOME_FAILED, id);
     return true;

@@ -9,6 +9,7 @@
 
 #include "runtime/runtime.h"
 #include "sites/routes.h"
+#include <terrafirma/log_record.h>
 
 struct tf_worker;
 struct tf_exchange;
@@ -30,10 +31,23 @@ void tf_exchange_client_gone(struct tf_exchange *exchange);
 void tf_exchange_wake(struct tf_exchange *exchange);
 /* The time has come that a parked exchange (still in the heap) was to go on at, or its wall time is over. */
 void tf_exchange_due(struct tf_exchange *exchange, uint64_t now_ns);
+
+/* ---- request_log.c ---- */
+
 /* The runtime's log function: a line that a guest wrote. `context` is the worker. */
 void tf_exchange_log(void *context, struct tf_guest *guest, const char *kind, struct tf_text text);
+/* A failure goes to the log service, or to standard error where there is none; `what` is for people. */
+void tf_exchange_tell_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id,
+                              const char *what);
+/* The same to the log service alone, which must be there. A trap, which has fields of its own, needs no `what`. */
+void tf_exchange_report_failure(struct tf_exchange *exchange, enum tf_log_outcome outcome, uint64_t error_id,
+                                const char *what);
+/* Which trap its guest ended with, and where, cut to `bytes`. */
+void tf_exchange_describe_trap(const struct tf_exchange *exchange, char *text, size_t bytes);
 
-/* Fills what the request's line and headers say (request_make.c). False when the path is too long for a guest. */
+/* ---- request_make.c ---- */
+
+/* Fills what the request's line and headers say. False when the path is too long for a guest. */
 bool tf_request_make(h2o_req_t *req, size_t script_bytes, bool lacks_host, struct tf_request *request);
 /* What every WASI program finds: a folder of its request's own, as long as there may be any memory for it. */
 const struct tf_program *tf_request_program(const struct tf_limits *limits);

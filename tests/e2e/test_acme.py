@@ -9,7 +9,6 @@ import time
 import unittest
 
 import acme
-import e2e
 import tls
 
 

@@ -2,10 +2,10 @@
 import socket
 import unittest
 
-import test_outbound
+import outbound
 
 
-class Inside(test_outbound.Outbound):
+class Inside(outbound.Outbound):
     """What names inside resolve to is told to nobody who could not go there."""
     rules = ("allow other.example 10.0.0.0/8", "deny _default 93.184.215.15", "deny _default 93.184.215.16 POST",
              "deny _default 93.184.215.17:25")
@@ -22,8 +22,8 @@ class Inside(test_outbound.Outbound):
     def test_messages_with_such_are_refused(self):
         for name, kind in (("mixed.test", 1), ("loop.test", 1), ("loop.test", 28), ("mapped.test", 28),
                            ("denied.test", 1)):
-            self.assertEqual(self.do("raw " + test_outbound.Dns.query(name, kind).hex()), "failed\n", name)
-        answer = bytes.fromhex(self.do("raw " + test_outbound.Dns.query("partly.test").hex()).strip())
+            self.assertEqual(self.do("raw " + outbound.query_of(name, kind).hex()), "failed\n", name)
+        answer = bytes.fromhex(self.do("raw " + outbound.query_of("partly.test").hex()).strip())
         self.assertIn(socket.inet_aton("93.184.215.16"), answer)
         self.server.until(lambda: any("query: forbidden: the answer" in line for line in self.log_lines()),
                           "the log says why", 20)

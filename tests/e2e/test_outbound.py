@@ -1,90 +1,21 @@
-"""What functions get from the world outside, and what they do not get: HTTP through the outbound service, DNS, parked
-guests, and the rules on where connections may lead."""
+"""What functions get from the world outside: HTTP through the outbound service, DNS, and parked guests."""
 import json
 import os
 import shutil
 import signal
 import socket
 import ssl
-import struct
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
 import e2e
+import outbound
 import upstream
 
-GUEST = os.path.join(e2e.BUILD, "tests", "guests", "outbound.wasm")
 
-
-def guest():
-    with open(GUEST, "rb") as stream:
-        return stream.read()
-
-
-class Outbound(e2e.Case):
-    """A server whose functions may reach loopback, where the test does not say otherwise."""
-    rules = ("allow _default 127.0.0.0/8:*", "allow _default [::1]:*")
-    table = {}
-    limits = {}
-    workers = 1
-    sites = ("_default",)
-
-    @classmethod
-    def setUpClass(cls):
-        cls.upstream = upstream.Upstream()
-        cls.names = upstream.Names(cls.table)
-        config = "outbound:\n  resolvers: 127.0.0.1:%d\n" % cls.resolver_port()
-        config += cls.more_config()
-        if cls.rules:
-            config += "  rules:\n" + "".join("    - %s\n" % json.dumps(rule) for rule in cls.rules)
-        cls.config = config
-        super().setUpClass()
-        for site in cls.sites:
-            cls.server.wait_for("/o.wasm", host="localhost" if site == "_default" else site)
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.upstream.close()
-        cls.names.close()
-
-    @classmethod
-    def more_config(cls):
-        return ""
-
-    @classmethod
-    def resolver_port(cls):
-        return cls.names.port
-
-    @classmethod
-    def prepare(cls, server):
-        for site in cls.sites:
-            server.put("o.wasm", guest(), site=site)
-
-    def do(self, *lines, **arguments):
-        body = "\n".join(lines).encode()
-        response = self.server.ask("/o.wasm", method="POST", body=body, **arguments)
-        self.assertEqual(response.status, 200, response)
-        return response.body.decode("latin-1")
-
-    def failure(self, line):
-        """That it failed, and what the function's log says of it."""
-        url = " %s: " % line.split(" ", 1)[1].split("?")[0]
-
-        def told():
-            return [said for said in self.log_lines() if url in said]
-        before = len(told())
-        self.assertEqual(self.do(line), "failed\n", line)
-        return self.server.until(lambda: told()[before:], "the log tells of %s" % line, 20)[0]
-
-    def log_lines(self):
-        return [line for line in self.server.log_text().split("\n") if " outbound: " in line]
-
-
-class Http(Outbound):
+class Http(outbound.Outbound):
     table = {"two.test": [["127.0.0.1", "::1"]], "dead-first.test": [["127.0.0.2", "127.0.0.1"]]}
     limits = {"outbound_ms": 1500, "outbound_connect_ms": 500, "outbound_body_bytes": 2 << 20, "wall_ms": 8000,
               "response_body_bytes": 4 << 20}
@@ -238,7 +169,7 @@ class Http(Outbound):
         self.server.until(told, "status tells of it", 20)
 
 
-class Wall(Outbound):
+class Wall(outbound.Outbound):
     limits = {"wall_ms": 700, "outbound_ms": 30000, "cpu_ms": 300}
 
     def test_wall_time_runs_while_parked(self):
@@ -252,7 +183,7 @@ class Wall(Outbound):
         self.assertEqual(response.status, 504)
 
 
-class Processes(Outbound):
+class Processes(outbound.Outbound):
     workers = 2
     limits = {"wall_ms": 20000}
 
@@ -307,7 +238,7 @@ class Processes(Outbound):
 
 
 @unittest.skipUnless(shutil.which("openssl"), "needs openssl to make certificates")
-class Tls(Outbound):
+class Tls(outbound.Outbound):
     table = {"good.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]}
 
     @classmethod
@@ -341,7 +272,7 @@ class Tls(Outbound):
             "get " + self.good.url("/redirect?to=" + self.upstream.url("/ok", "good.test"), "good.test")))
 
 
-class Dns(Outbound):
+class Dns(outbound.Outbound):
     table = {"both.test": [["127.0.0.1", "192.0.2.7", "2001:db8::1"]], "four.test": [["192.0.2.9"]],
              "secret.test": [["192.0.2.1"]]}
     rules = ("deny _default secret.test", "deny _default *.secret.test", "allow _default 127.0.0.0/8:8080",
@@ -356,37 +287,31 @@ class Dns(Outbound):
                      "sub.secret.test", "SECRET.test."):
             self.assertEqual(self.do("ip " + name), "failed\n", name)
 
-    @staticmethod
-    def query(name, kind=1, number=0x1234, flags=0x0100, count=1, behind=b"", of_class=1):
-        wire = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
-        head = struct.pack(">HHHHHH", number, flags, count, 0, 0, 0)
-        return head + wire + struct.pack(">HH", kind, of_class) + behind
-
     def raw(self, query):
         return self.do("raw " + query.hex()).strip()
 
     def test_raw(self):
         before = len(self.names.ids)
-        answers = [bytes.fromhex(self.raw(self.query("four.test"))) for _ in range(4)]
+        answers = [bytes.fromhex(self.raw(outbound.query_of("four.test"))) for _ in range(4)]
         for answer in answers:
             self.assertEqual(answer[:2], b"\x12\x34")
             self.assertEqual(answer[-4:], socket.inet_aton("192.0.2.9"))
         ids = self.names.ids[before:]
         self.assertEqual(len(ids), 4)
         self.assertGreater(len(set(ids)), 1) # one of 65,536 each: not what the function said
-        self.assertEqual(bytes.fromhex(self.raw(self.query("nobody.test")))[3] & 15, 3) # NXDOMAIN is an answer
+        self.assertEqual(bytes.fromhex(self.raw(outbound.query_of("nobody.test")))[3] & 15, 3) # NXDOMAIN is an answer
 
     def test_raw_refusals(self):
-        good = self.query("four.test")
-        for bad in (b"", good[:11], good[:-1], good + b"x", self.query("four.test", flags=0x8100),
-                    self.query("four.test", flags=0x2800), self.query("four.test", count=2),
-                    self.query("four.test", 252),
-                    self.query("four.test", of_class=3), self.query("secret.test"), self.query("a.secret.test"),
+        good = outbound.query_of("four.test")
+        for bad in (b"", good[:11], good[:-1], good + b"x", outbound.query_of("four.test", flags=0x8100),
+                    outbound.query_of("four.test", flags=0x2800), outbound.query_of("four.test", count=2),
+                    outbound.query_of("four.test", 252), outbound.query_of("four.test", of_class=3),
+                    outbound.query_of("secret.test"), outbound.query_of("a.secret.test"),
                     good[:12] + b"\xc0\x0c" + good[-4:], good[:12] + b"\x40" + good[13:]):
             self.assertEqual(self.raw(bad), "failed", bad)
 
 
-class Lies(Outbound):
+class Lies(outbound.Outbound):
     """A resolver that answers badly."""
     limits = {"wall_ms": 20000, "dns_ms": 200}
 
@@ -407,147 +332,13 @@ class Lies(Outbound):
 
     def test_answers_that_are_none(self):
         for name in ("short", "cut", "long", "many", "question", "loop"):
-            answer = self.do("raw " + Dns.query(name + ".test").hex())
+            answer = self.do("raw " + outbound.query_of(name + ".test").hex())
             self.assertEqual(answer, "failed\n", name)
-        self.assertNotEqual(self.do("raw " + Dns.query("fine.test").hex()), "failed\n")
-
-
-class Refused(Outbound):
-    """Without a rule nothing on this machine or its networks is reached, however it is spelled."""
-    rules = ()
-    limits = {"wall_ms": 20000}
-    table = {"loop.test": [["127.0.0.1"]], "loop6.test": [["::1"]], "private.test": [["10.1.2.3"]],
-             "mapped.test": [["::ffff:127.0.0.1"]], "meta.test": [["169.254.169.254"]],
-             "mixed.test": [["127.0.0.1", "::1"]], "zero.test": [["0.0.0.0"]]}
-
-    TARGETS = [
-        # what it is
-        "127.0.0.1", "127.0.0.2", "127.255.255.254", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255",
-        "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.100.100.200", "192.0.0.192", "198.18.0.1", "198.51.100.1",
-        "203.0.113.1", "192.0.2.1", "192.88.99.1", "224.0.0.1", "239.255.255.250", "255.255.255.255", "240.0.0.1",
-        # how else it may be written
-        "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001", "127.1", "127.0.1", "0",
-        "0x7f.1", "127.0.0.1.", "127.0.0.01", "%31%32%37.0.0.1", "127.0.0.1%2f", "127%E3%80%820%E3%80%820%E3%80%821",
-        "xn--127001", "127.0.0.1%00.example.com", "127.0.0.1\\\\@example.com",
-        # IPv6, and IPv4 inside it
-        "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[0:0:0:0:0:0:0:1]", "[fe80::1]",
-        "[fe80::1%25eth0]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]",
-        "[64:ff9b:1::7f00:1]", "[2001::1]", "[2001:db8::1]", "[2001:2::1]", "[100::1]", "[fec0::1]", "[5f00::1]",
-        "[3fff::1]",
-        # names
-        "localhost", "localhost.", "LOCALHOST", "loop.test", "loop6.test", "private.test", "mapped.test", "meta.test",
-        "mixed.test", "zero.test", "loop.test.",
-        # somebody else before the @
-        "example.com@127.0.0.1", "example.com:80@127.0.0.1", "user:password@127.0.0.1", "127.0.0.1#@example.com",
-        "127.0.0.1?@example.com",
-    ]
-
-    def test_targets(self):
-        self.assertGreater(len(self.TARGETS), 40)
-        seen = len(self.upstream.seen)
-        urls = ["%s://%s/" % (scheme, target) for target in self.TARGETS for scheme in ("http", "https")]
-        urls += ["http://%s:%d/ok" % (target, self.upstream.port)
-                 for target in ("127.0.0.1", "loop.test", "[::1]", "127.1", "localhost")]
-        for at in range(0, len(urls), 30):
-            lines = ["get " + url for url in urls[at:at + 30]]
-            self.assertEqual(self.do(*lines), "failed\n" * len(lines), lines)
-        self.server.until(lambda: any(":%d/ok" % self.upstream.port in line for line in self.log_lines()[-3:]),
-                          "the log tells of all", 20)
-        for line in self.log_lines():
-            self.assertRegex(line, ": (forbidden|malformed|resolve): ")
-        self.assertEqual(len(self.upstream.seen), seen)
-
-    def test_ports_and_schemes(self):
-        for url in ("http://93.184.215.14:22/", "http://93.184.215.14:8080/", "https://93.184.215.14:6379/",
-                    "http://93.184.215.14:0/", "http://93.184.215.14:65536/", "http://93.184.215.14:-1/",
-                    "http://93.184.215.14:443x/"):
-            self.assertRegex(self.failure("get " + url), "forbidden|malformed")
-        for url in ("file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:70/", "dict://127.0.0.1:11211/",
-                    "ldap://127.0.0.1/", "http:/127.0.0.1", "http:///127.0.0.1", "//127.0.0.1/", "127.0.0.1", "http://",
-                    "http://?x", "http://#x", "http://@/", "javascript:x"):
-            self.assertEqual(self.do("get " + url), "failed\n", url)
-
-
-class Redirected(Outbound):
-    """One port of loopback is allowed: nothing that it redirects to opens another."""
-    table = {"loop.test": [["127.0.0.1"]], "flip.test": [["127.0.0.1"], ["127.0.0.1"]]}
-    inner = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.inner = upstream.Upstream()
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.inner.close()
-
-    @classmethod
-    def more_config(cls):
-        cls.rules = ("allow _default 127.0.0.1/32:%d" % cls.upstream.port,)
-        return ""
-
-    def test_redirects_inside(self):
-        self.assertTrue(self.do("get " + self.upstream.url("/ok")).startswith("200"))
-        for target in (self.inner.url("/ok"), self.inner.url("/ok", "loop.test"), self.inner.url("/ok", "[::1]"),
-                       "http://127.0.0.1/", "http://169.254.169.254/latest/meta-data/",
-                       "//127.0.0.1:%d/" % self.inner.port,
-                       "http://2130706433:%d/ok" % self.inner.port, "https://127.0.0.1:%d/" % self.inner.port,
-                       "http://0x7f.1:%d/ok" % self.inner.port):
-            for status in (301, 302, 303, 307, 308):
-                self.failure("get " + self.upstream.url("/redirect?status=%d&to=%s" % (status, target)))
-        self.assertEqual(self.inner.seen, [])
-
-
-class Rebinding(Outbound):
-    """A name whose address changes between two looks. The first is one that is allowed, and dead; the second is not."""
-    table = {"flip.test": [["127.0.0.9"], ["127.0.0.1"]], "both.test": [["127.0.0.1", "127.0.0.9"]]}
-    limits = {"outbound_connect_ms": 300}
-
-    @classmethod
-    def more_config(cls):
-        cls.rules = ("allow _default 127.0.0.9:%d" % cls.upstream.port,)
-        return ""
-
-    def test_flip(self):
-        seen = len(self.upstream.seen)
-        self.assertIn(": connect: ", self.failure("get " + self.upstream.url("/ok", "flip.test")))
-        for _ in range(3):
-            self.assertIn(": forbidden: ", self.failure("get " + self.upstream.url("/ok", "flip.test")))
-        # Of several addresses those that are forbidden are not tried, even when the others are dead.
-        self.assertIn(": connect: ", self.failure("get " + self.upstream.url("/ok", "both.test")))
-        self.assertEqual(len(self.upstream.seen), seen)
-
-
-class Rules(Outbound):
-    """By site, by name, by method."""
-    table = {"api.test": [["127.0.0.1"]], "www.api.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]}
-    rules = ("deny * www.api.test", "allow a.example 127.0.0.1:* GET,HEAD", "allow b.example api.test:*")
-    sites = ("a.example", "b.example")
-
-    def test_rules(self):
-        ok = self.upstream.url("/ok", "api.test")
-        self.assertTrue(self.do("get " + ok, host="a.example").startswith("200"))
-        self.assertEqual(self.do("post " + ok + " x", host="a.example"), "failed\n")
-        self.assertEqual(self.do("get " + self.upstream.url("/ok", "www.api.test"), host="a.example"), "failed\n")
-        self.assertEqual(self.do("ip www.api.test", host="a.example"), "failed\n")
-        # A name does not lead inside, whatever its rule says.
-        self.assertEqual(self.do("get " + ok, host="b.example"), "failed\n")
-
-
-class Off(Outbound):
-    @classmethod
-    def more_config(cls):
-        return "  enabled: no\n"
-
-    def test_off(self):
-        self.assertEqual(self.do("get " + self.upstream.url("/ok")), "failed\n")
-        self.assertEqual(self.do("ip a.test"), "failed\n")
+        self.assertNotEqual(self.do("raw " + outbound.query_of("fine.test").hex()), "failed\n")
 
 
 @unittest.skipUnless(shutil.which("knotd") or os.path.exists("/usr/sbin/knotd"), "needs knot")
-class RealResolver(Outbound):
+class RealResolver(outbound.Outbound):
     """A DNS server that somebody else wrote."""
 
     @classmethod
@@ -582,9 +373,9 @@ class RealResolver(Outbound):
         self.server.until(lambda: self.do("ip real.test") == "found 7f000001\n", "knot answers", 30)
         self.assertEqual(self.do("ip6 alias.test"), "found 00000000000000000000000000000001\n")
         self.assertTrue(self.do("get " + self.upstream.url("/ok", "alias.test")).startswith("200"))
-        big = bytes.fromhex(self.do("raw " + Dns.query("big.test", 16).hex()).strip())
+        big = bytes.fromhex(self.do("raw " + outbound.query_of("big.test", 16).hex()).strip())
         self.assertGreater(len(big), 4000) # by TCP
 
 
 if __name__ == "__main__":
-    unittest.main()
+    e2e.main()

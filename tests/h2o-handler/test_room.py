@@ -4,14 +4,7 @@ import random
 import threading
 import unittest
 
-from worker import Worker
-
-
-class Case(unittest.TestCase):
-    def worker(self, **limits):
-        worker = Worker(**limits)
-        self.addCleanup(worker.close)
-        return worker
+from worker import Case
 
 
 class Room(Case):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from e2e import Connection, free_port  # noqa: E402
@@ -114,3 +115,17 @@ class Worker:
 
     def stop(self):
         return int(self.tell("stop"))
+
+
+class Case(unittest.TestCase):
+    def worker(self, **limits):
+        worker = Worker(**limits)
+        self.addCleanup(worker.close)
+        return worker
+
+    def fails(self, worker, path, status):
+        response = worker.ask(path)
+        self.assertEqual(response.status, status, response)
+        found = re.search(rb"\b[0-9a-f]{16}\b", response.body)
+        self.assertTrue(found, response)
+        worker.until(lambda: found.group(0).decode() in worker.log_text(), "the error id in the log")
