@@ -3,6 +3,7 @@
  * cannot follow, a scan puts things right.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 /* Reads of one turn of the loop: a flood of events must not keep finished builds from being published. */
 #define READS_MAX 16
 #define ROOT_RETRY_NS TF_NS_PER_S
+/* For the second event of a move, where only the first was there: as a rule the folder left for good. */
+#define MOVE_WAIT_MS 5
 
 /* ---- watch descriptors ---- */
 
@@ -208,7 +211,7 @@ static void on_event(struct tf_watcher *watcher, const struct inotify_event *eve
     }
 }
 
-void tf_watches_read(struct tf_watcher *watcher)
+static void read_events(struct tf_watcher *watcher)
 {
     char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
     for (int i = 0; i < READS_MAX; i++) {
@@ -221,5 +224,14 @@ void tf_watches_read(struct tf_watcher *watcher)
             p += sizeof(*event) + event->len;
         }
     }
+}
+
+void tf_watches_read(struct tf_watcher *watcher)
+{
+    read_events(watcher);
+    /* The kernel tells of the two ends of a move one after the other, and we may have been between them. */
+    struct pollfd other_end = {.fd = watcher->inotify_fd, .events = POLLIN};
+    if (watcher->moving != NULL && poll(&other_end, 1, MOVE_WAIT_MS) > 0)
+        read_events(watcher);
     end_move(watcher);
 }

@@ -254,9 +254,13 @@ const char *served(const struct fixture *fixture, const char *site, const char *
         return text;
     struct tf_routes *routes = NULL;
     struct tf_error error;
-    uint64_t const generation = atomic_load(&fixture->state->generation);
-    if (generation != 0 && tf_routes_read(fd, generation, &routes, &error) == TF_OK)
-        describe(fixture, tf_routes_find(routes, site, path, strlen(path)), text, sizeof(text));
+    for (;;) {
+        uint64_t const generation = atomic_load(&fixture->state->generation);
+        if (generation != 0 && tf_routes_read(fd, generation, &routes, &error) == TF_OK)
+            describe(fixture, tf_routes_find(routes, site, path, strlen(path)), text, sizeof(text));
+        if (routes != NULL || generation == atomic_load(&fixture->state->generation))
+            break; /* else its file went while newer ones came */
+    }
     tf_routes_destroy(&routes);
     close(fd);
     return text;

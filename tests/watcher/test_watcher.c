@@ -129,46 +129,6 @@ static void temporary_names_are_ignored(void)
     fixture_dispose(&f);
 }
 
-static void folders_move_with_their_routes(void)
-{
-    struct fixture f;
-    fixture_init(&f);
-    put(&f, "a.example/one/sub/x.wasm", "ok:x");
-    put(&f, "a.example/one/y.wasm", "ok:y");
-    fixture_start(&f);
-    CHECK(wait_served(&f, SITE, "one/sub/x.wasm", "ok:x"));
-    CHECK(wait_served(&f, SITE, "one/y.wasm", "ok:y"));
-    move(&f, "a.example/one", "a.example/two");
-    CHECK(wait_served(&f, SITE, "two/sub/x.wasm", "ok:x"));
-    CHECK(wait_served(&f, SITE, "one/sub/x.wasm", "none"));
-    put(&f, "a.example/two/sub/x.wasm", "ok:x2"); /* its watches moved with it */
-    CHECK(wait_served(&f, SITE, "two/sub/x.wasm", "ok:x2"));
-    move(&f, "a.example", "b.example"); /* a whole site */
-    CHECK(wait_served(&f, "b.example", "two/sub/x.wasm", "ok:x2"));
-    CHECK(wait_served(&f, SITE, "two/sub/x.wasm", "none"));
-    put_folder(&f, "c.example/in");
-    put(&f, "c.example/z.wasm", "ok:z");
-    CHECK(wait_served(&f, "c.example", "z.wasm", "ok:z"));
-    move(&f, "b.example/two", "c.example/in/two"); /* to another site */
-    CHECK(wait_served(&f, "c.example", "in/two/y.wasm", "ok:y"));
-    CHECK(wait_served(&f, "b.example", "two/y.wasm", "none"));
-    /* Nothing of this was compiled anew, nor did a moved route stop being served for the time of a build. */
-    CHECK(builds(&f, NULL) == 4);
-    CHECK(!was_ever_served(&f, "c.example", "in/two/y.wasm", "building"));
-    /* Out of the root and in again: a new folder to us, but known content. */
-    char inside[4096], outside[128];
-    full_path(&f, "c.example/in", inside);
-    snprintf(outside, sizeof(outside), "%s/outside", f.base);
-    CHECK(rename(inside, outside) == 0);
-    CHECK(wait_served(&f, "c.example", "in/two/y.wasm", "none"));
-    CHECK(rename(outside, inside) == 0);
-    CHECK(wait_served(&f, "c.example", "in/two/y.wasm", "ok:y"));
-    CHECK(builds(&f, NULL) == 4);
-    put(&f, "c.example/in/two/y.wasm", "ok:y2");
-    CHECK(wait_served(&f, "c.example", "in/two/y.wasm", "ok:y2"));
-    fixture_dispose(&f);
-}
-
 static void failing_version_keeps_the_last(void)
 {
     struct fixture f;
@@ -493,8 +453,8 @@ static void stops_while_it_builds(void)
 }
 
 TEST_MAIN(TEST(drops_and_overwrites), TEST(building_is_published_at_once), TEST(half_written_is_never_built),
-          TEST(temporary_names_are_ignored), TEST(folders_move_with_their_routes),
-          TEST(failing_version_keeps_the_last), TEST(restart_compiles_nothing), TEST(changed_during_a_build),
+          TEST(temporary_names_are_ignored), TEST(failing_version_keeps_the_last),
+          TEST(restart_compiles_nothing), TEST(changed_during_a_build),
           TEST(vanishes_during_a_build), TEST(replaced_by_delete_and_rename),
           TEST(thousand_files_at_once), TEST(overflow_leads_to_a_rescan),
           TEST(rescan_finds_what_no_event_told), TEST(unreadable_files_and_folders), TEST(root_goes_and_returns),
