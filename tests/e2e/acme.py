@@ -16,6 +16,7 @@ import tempfile
 import threading
 
 import e2e
+import nameserver
 import tls
 
 PEBBLE, CLIENT = "/usr/bin/pebble", "/usr/bin/uacme"
@@ -36,36 +37,13 @@ def trusting(bundle):
     return [*UNSHARE, "sh", "-c", 'mount --bind "$0" %s && exec "$@"' % BUNDLE, bundle]
 
 
-class Resolver(threading.Thread):
+class Resolver(nameserver.Responder):
     """Answers every A question with 127.0.0.1, and all others with nothing."""
 
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                query, client = self.socket.recvfrom(2048)
-            except OSError:
-                return
-            end = 12
-            while query[end]:
-                end += query[end] + 1
-            question = query[12:end + 5]
-            is_address = question[-4:] == b"\0\1\0\1"
-            answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x7f\0\0\1" if is_address else b""
-            head = query[:2] + b"\x85\x80\0\1\0" + bytes([is_address]) + b"\0\0\0\0"
-            try:
-                self.socket.sendto(head + question + answer, client)
-            except OSError:
-                return
-
-    def close(self):
-        self.socket.close()
+    def datagrams(self, query):
+        _, question = nameserver.asked(query)
+        address = [b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x7f\0\0\1"] if question[-4:] == b"\0\1\0\1" else []
+        return [nameserver.reply(query, question, address, flags=0x8580)]
 
 
 class Authority:
@@ -88,10 +66,10 @@ class Authority:
             json.dump({"pebble": config}, stream)
         self.log = open(os.path.join(self.folder, "log"), "wb")
         environment = dict(os.environ, PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT="0")
-        self.process = subprocess.Popen([PEBBLE, "-config", path, "-dnsserver", "127.0.0.1:%d" %
-                                         (dns_port or self.resolver.port)],
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment,
-                                        cwd=self.folder, start_new_session=True)
+        self.process = e2e.spawn([PEBBLE, "-config", path, "-dnsserver", "127.0.0.1:%d" %
+                                  (dns_port or self.resolver.port)],
+                                 stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment,
+                                 cwd=self.folder, start_new_session=True)
         self.asked = []
         self.refuses = False  # everything, with 500
         self.goes_on = threading.Event()  # not set: nothing is answered for now

@@ -1,6 +1,8 @@
 """What the end-to-end tests share: a server on a temporary root, and HTTP clients that can misbehave."""
+import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -8,12 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import unittest
 
 BUILD = os.environ.get("TF_BUILD") or os.path.join(os.path.dirname(__file__), "..", "..", "build")
 PROGRAM = os.path.join(BUILD, "terrafirma")
 # How long anything may take that must happen, but whose speed no test is about: builds on a busy machine.
 PATIENCE = 90
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
 
 
 def has_clang():
@@ -142,10 +147,75 @@ class Connection:
                 return True
 
 
+def spawn(command, **options):
+    """subprocess.Popen of what is not to outlive this process, however that ends: a server takes its children along.
+    To be called by a thread that stays."""
+    def tie():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return subprocess.Popen(command, preexec_fn=tie, **options)
+
+
+def end(process, patience=20):
+    """SIGTERM, and SIGKILL where that does not help. None, or one that ended by itself, is fine."""
+    if process is not None and process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def in_child(case, body):
+    """Runs body() in a process of its own, as namespaces that it enters are for good. False from it: that is not
+    allowed here, and the test is skipped."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 77 if body() is False else 0
+        except BaseException:  # pylint: disable=broad-except
+            traceback.print_exc()
+        os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == 77:
+        case.skipTest("no namespaces here")
+    case.assertEqual(status, 0)
+
+
+PORTS_TAKEN = []  # sockets, each the claim to one port, for as long as this process lives
+
+
+def _ports():
+    """Below those that the kernel gives to whoever asks for any: nobody gets one by chance."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as stream:
+        first = int(stream.read().split()[0])
+    most = first if first > 14000 else 32768
+    return list(range(most - 12000, most))
+
+
+def _claim(port):
+    """Whether the port is this process's now among all that ask here, and nobody else's either."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind("\0terrafirma-test-port-%d" % port)  # of this network namespace, like ports
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(socket.AF_INET, kind) as probe:
+                probe.bind(("127.0.0.1", port))
+    except OSError:
+        claim.close()
+        return False
+    PORTS_TAKEN.append(claim)
+    return True
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Free for TCP and UDP on 127.0.0.1, and given to no other test that runs at the same time."""
+    for port in random.SystemRandom().sample(_ports(), 1000):
+        if _claim(port):
+            return port
+    raise RuntimeError("no free port")
 
 
 class Server:
@@ -171,13 +241,13 @@ class Server:
         self.prefix = []  # what the command begins with
 
     def launch(self):
+        assert self.process is None or self.process.poll() is not None, "a second one would be lost sight of"
         command = [*self.prefix, PROGRAM, "serve", "--root", self.root, "--cache", self.cache, "--listen",
                    "127.0.0.1:%d" % self.port, "--workers", str(self.workers)]
         if self.has_config:
             command += ["--config", self.config]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+            self.process = spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def start(self):
         self.launch()

@@ -10,6 +10,8 @@ import time
 
 import e2e
 
+KNOTD = "/usr/sbin/knotd"
+
 
 class Knot:
     """knotd, authoritative for one zone, whose text the test gives."""
@@ -17,7 +19,7 @@ class Knot:
     def __init__(self, zone, records, port=None):
         self.folder = tempfile.mkdtemp(prefix="tf-knot-")
         self.zone = zone
-        self.port = port or self._free_port()
+        self.port = port or e2e.free_port()
         self.process = None
         self.write(records)
         with open(self.path("knot.conf"), "w", encoding="utf-8") as stream:
@@ -43,19 +45,6 @@ zone:
 """ % (self.port, self.folder, self.folder, self.folder, zone))
         self.start()
 
-    @staticmethod
-    def _free_port():
-        """Free for UDP and TCP."""
-        for _ in range(100):
-            port = e2e.free_port()
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                try:
-                    probe.bind(("127.0.0.1", port))
-                    return port
-                except OSError:
-                    continue
-        raise RuntimeError("no free port")
-
     def path(self, name):
         return os.path.join(self.folder, name)
 
@@ -66,8 +55,8 @@ zone:
 
     def start(self):
         with open(self.path("log"), "ab") as log:
-            self.process = subprocess.Popen(["/usr/sbin/knotd", "-c", self.path("knot.conf")], stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL)
+            self.process = e2e.spawn([KNOTD, "-c", self.path("knot.conf")], stdout=log, stderr=log,
+                                     stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + e2e.PATIENCE
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -88,13 +77,7 @@ zone:
                 return False
 
     def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        e2e.end(self.process)
 
     def replace(self, records, serial):
         self.stop()
@@ -116,13 +99,19 @@ def txt_record(owner, text, ttl=2):
     return owner + struct.pack(">HHIH", 16, 1, ttl, len(data)) + data
 
 
-class Liar:
-    """A UDP server that asks `behave(name, question, query, count)` for the datagrams to send. Without TCP."""
+def asked(query):
+    """The name that a query asks for, in lower case, and its question as it stands there."""
+    at, labels = 12, []
+    while query[at]:
+        labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1").lower())
+        at += 1 + query[at]
+    return ".".join(labels), query[12:at + 5]
 
-    def __init__(self, behave):
-        self.behave = behave
-        self.counts = {}
-        self.total = 0
+
+class Responder:
+    """A name server by UDP alone; of a subclass, datagrams(query) is what it sends back."""
+
+    def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -135,17 +124,29 @@ class Liar:
         while True:
             try:
                 query, address = self.socket.recvfrom(4096)
-                at, labels = 12, []
-                while query[at]:
-                    labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1").lower())
-                    at += 1 + query[at]
-                name = ".".join(labels)
-                self.counts[name] = self.counts.get(name, 0) + 1
-                self.total += 1
-                for datagram in self.behave(name, query[12:at + 5], query, self.counts[name]):
+                for datagram in self.datagrams(query):
                     self.socket.sendto(datagram, address)
             except OSError:
                 return
+
+    def datagrams(self, query):
+        raise NotImplementedError
+
+
+class Liar(Responder):
+    """Asks `behave(name, question, query, count)` for the datagrams to send."""
+
+    def __init__(self, behave):
+        self.behave = behave
+        self.counts = {}
+        self.total = 0
+        super().__init__()
+
+    def datagrams(self, query):
+        name, question = asked(query)
+        self.counts[name] = self.counts.get(name, 0) + 1
+        self.total += 1
+        return self.behave(name, question, query, self.counts[name])
 
 
 def reply(query, question, records=(), rcode=0, flags=0x8180, name_id=None):

@@ -61,6 +61,9 @@ class Outbound(e2e.Case):
         self.assertEqual(response.status, 200, response)
         return response.body.decode("latin-1")
 
+    def assert_begins(self, text, beginning):
+        self.assertEqual(text[:len(beginning)], beginning, text[:300])
+
     def failure(self, line):
         """That it failed, and what the function's log says of it."""
         url = " %s: " % line.split(" ", 1)[1].split("?")[0]

@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.parse
 
-from e2e import PATIENCE, free_port
+from e2e import PATIENCE, free_port, spawn
 
 PROGRAM = "/usr/bin/docker-registry"
 
@@ -41,8 +41,8 @@ class Registry:
             json.dump(config, stream)  # which is YAML, too
 
     def start(self):
-        self.process = subprocess.Popen([PROGRAM, "serve", self.folder + "/config.yml"], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = spawn([PROGRAM, "serve", self.folder + "/config.yml"], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
         while True:
             try:

@@ -64,7 +64,7 @@ class Syncthing:
 
     def start(self):
         with open(os.path.join(self.home, "log"), "ab") as log:
-            self.process = subprocess.Popen(
+            self.process = e2e.spawn(
                 [executable("syncthing"), "serve", "--no-browser", "--no-restart", "--no-upgrade", "--home",
                  self.home], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -78,13 +78,7 @@ class Syncthing:
             return False
 
     def close(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        e2e.end(self.process)
 
 
 def syncthing_pair(folder, first, second):
@@ -114,8 +108,8 @@ class Bindfs:
         self.place = place
         os.makedirs(backing, exist_ok=True)
         os.makedirs(place, exist_ok=True)
-        self.process = subprocess.Popen([executable("bindfs"), "-f", backing, place], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.process = e2e.spawn([executable("bindfs"), "-f", backing, place], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 20
         while not os.path.ismount(place):
             if self.process.poll() is not None:

@@ -1,17 +1,15 @@
 """A cache on a full disk, on a read-only file system, without permission, and under clocks that jump: what is said,
 that nothing is lost, and that it goes on once the cause is gone. Usage: test_cache_faults.py"""
-import ctypes
 import functools
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 import unittest
 
 import guests
-from e2e import PROGRAM, Server
+from e2e import LIBC, PROGRAM, Server, in_child
 
 CLONE_NEWNS = 0x20000
 MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE = 1, 32, 16384, 1 << 18
@@ -21,34 +19,21 @@ FEW = ("--set", "limits.cache_bytes=1", "--set", "limits.cache_grace_s=0")
 
 
 def mount(kind, target, flags, data=None):
-    libc = ctypes.CDLL(None, use_errno=True)
-    return libc.mount(b"none", target.encode(), kind, flags, data) == 0
+    return LIBC.mount(b"none", target.encode(), kind, flags, data) == 0
 
 
 def in_own_mounts(test):
     """Runs the test in a child with mounts of its own; skipped where that is not allowed."""
     @functools.wraps(test)
     def run_in_child(self):
+        def body():
+            if LIBC.unshare(CLONE_NEWNS) != 0 or not mount(None, "/", MS_REC | MS_PRIVATE) or \
+                    not mount(b"tmpfs", self.small, 0, b"size=2m,mode=755"):
+                return False
+            return test(self)
         if os.geteuid() != 0:
             self.skipTest("needs root to mount")
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                libc = ctypes.CDLL(None, use_errno=True)
-                if libc.unshare(CLONE_NEWNS) != 0 or not mount(None, "/", MS_REC | MS_PRIVATE) or \
-                        not mount(b"tmpfs", self.small, 0, b"size=2m,mode=755"):
-                    status = 77
-                else:
-                    test(self)
-                    status = 0
-            except BaseException:  # pylint: disable=broad-except
-                traceback.print_exc()
-            os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status == 77:
-            self.skipTest("no mounts here")
-        self.assertEqual(status, 0)
+        in_child(self, body)
     return run_in_child
 
 

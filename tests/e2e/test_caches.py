@@ -1,96 +1,32 @@
 """Caches from the outside: shipping to a server that cannot compile, revoking, cleaning up and healing while serving.
 Usage: test_caches.py"""
-import ctypes
-import fcntl
 import glob
 import os
 import shutil
-import socket
-import struct
-import subprocess
 import sys
 import tempfile
-import traceback
 import unittest
 
 import guests
-from e2e import PROGRAM, Server
-
-CLONE_NEWNS, CLONE_NEWNET, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x40000000, 4096, 16384, 1 << 18
-
-
-def run(*arguments, check=True, **more):
-    result = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=120, check=False, **more)
-    if check and result.returncode != 0:
-        raise AssertionError("%s: %d\n%s%s" % (arguments, result.returncode, result.stdout, result.stderr))
-    return result
-
-
-def cache(folder, *arguments, **more):
-    return run("cache", *arguments, "--cache", folder, **more)
-
-
-def tree(folder):
-    """Relative paths and contents of all files."""
-    found = {}
-    for path, _, names in os.walk(folder):
-        for name in names:
-            full = os.path.join(path, name)
-            with open(full, "rb") as stream:
-                found[os.path.relpath(full, folder)] = stream.read()
-    return found
-
-
-def hide_compilers_and_network():
-    """In a child: no network but a loopback of its own, and every tool that builds is an empty file."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS | CLONE_NEWNET) != 0 or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
-        return False
-    names = ("cc", "gcc", "gcc-*", "clang", "clang-*", "ld", "ld.bfd", "ld.gold", "ld.lld*", "as", "bwrap",
-             "x86_64-*-gcc*")
-    tools = [path for name in names for path in glob.glob("/usr/bin/" + name)] + glob.glob(guests.PREFIX + "/bin/*")
-    for tool in {os.path.realpath(tool) for tool in tools}:
-        if os.path.isfile(tool) and libc.mount(b"/dev/null", tool.encode(), None, MS_BIND, None) != 0:
-            return False
-    with socket.socket() as probe:
-        request = struct.pack("16sh14x", b"lo", 0x41)  # IFF_UP | IFF_RUNNING
-        fcntl.ioctl(probe, 0x8914, request)  # SIOCSIFFLAGS
-    return True
+from caches import cache, hide_compilers_and_network, prebuilt, run, tree
+from e2e import Server, in_child
 
 
 class Shipping(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="tf-e2e-caches-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.built = os.path.join(self.folder, "built")
         self.bundle = os.path.join(self.folder, "bundle")
         self.modules = {"f%d.wasm" % i: guests.answer("this is %d" % i) for i in range(3)}
         self.other = guests.answer("nobody built this")
-        source = os.path.join(self.folder, "source")
-        os.mkdir(source)
-        for name, data in self.modules.items():
-            with open(os.path.join(source, name), "wb") as stream:
-                stream.write(data)
-        run("prebuild", source, "--cache", self.built)
-        self.key = cache(self.built, "key").stdout.strip()
+        self.built, self.key = prebuilt(self.folder, self.modules)
         cache(self.built, "export", "-o", self.bundle)
 
     def test_a_server_that_cannot_compile(self):
         """In a child process, as its namespaces are its own."""
         if os.geteuid() != 0:
             self.skipTest("needs root to hide compilers and network")
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                status = 77 if not hide_compilers_and_network() else self.serve_without_compiler()
-            except BaseException:  # pylint: disable=broad-except
-                traceback.print_exc()
-            os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status == 77:
-            self.skipTest("no namespaces here")
-        self.assertEqual(status, 0)
+        in_child(self, lambda: hide_compilers_and_network() and self.serve_without_compiler())
 
     def serve_without_compiler(self):
         self.assertNotEqual(run("build", self.folder + "/source/f0.wasm", "--cache", self.folder + "/n",
@@ -108,7 +44,6 @@ class Shipping(unittest.TestCase):
             for part in ("hot", "store", "index"):
                 self.assertEqual(tree(os.path.join(self.built, part)), tree(os.path.join(server.cache, part)))
             cache(server.cache, "verify")
-        return 0
 
     def test_nothing_is_taken_from_strangers(self):
         other = os.path.join(self.folder, "other")

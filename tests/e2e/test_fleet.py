@@ -4,13 +4,12 @@ import hashlib
 import os
 import socket
 import sys
-import traceback
 import unittest
 
 import guests
 import registry
-from e2e import Server
-from test_caches import cache, hide_compilers_and_network, run, tree
+from caches import cache, hide_compilers_and_network, run, tree
+from e2e import Server, in_child
 from test_registry import Case
 
 
@@ -73,27 +72,14 @@ class Fleet(Case):
         if os.geteuid() != 0:
             self.skipTest("needs root to hide compilers and network")
         module, unknown = guests.answer("compiled elsewhere"), guests.answer("nobody compiled this")
-        with self.server(self.real.port, push="yes").start() as first:
+        with self.server(self.real.port, push="yes") as first:
             first.put("f.wasm", module)
             first.wait_for("/f", body=b"compiled elsewhere")
             first.until(lambda: self.has_tag(module, "p-"), "the registry has it")
             key = self.key_of(first)
         self.real.kill()
         self.addCleanup(self.real.start)
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                status = 77 if not hide_compilers_and_network() else self.serve_what_comes(module, unknown, key)
-            except BaseException:  # pylint: disable=broad-except
-                traceback.print_exc()
-            finally:
-                self.real.kill()
-            os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status == 77:
-            self.skipTest("no namespaces here")
-        self.assertEqual(status, 0)
+        in_child(self, lambda: hide_compilers_and_network() and self.serve_what_comes(module, unknown, key))
 
     def serve_what_comes(self, module, unknown, key):
         self.real.start()
@@ -103,7 +89,6 @@ class Fleet(Case):
             server.put("unknown.wasm", unknown)
             server.wait_for("/f", body=b"compiled elsewhere")
             server.wait_for("/unknown", status=502)
-        return 0
 
     def test_strangers_compile_for_themselves(self):
         module = guests.answer("not trusted")

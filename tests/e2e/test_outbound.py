@@ -11,13 +11,15 @@ import threading
 import unittest
 
 import e2e
+import nameserver
 import outbound
 import upstream
 
 
 class Http(outbound.Outbound):
     table = {"two.test": [["127.0.0.1", "::1"]], "dead-first.test": [["127.0.0.2", "127.0.0.1"]]}
-    limits = {"outbound_ms": 1500, "outbound_connect_ms": 500, "outbound_body_bytes": 2 << 20, "wall_ms": 8000,
+    # Nothing here is about time: on a busy machine a name server in Python takes what it takes.
+    limits = {"outbound_ms": 60000, "outbound_connect_ms": 30000, "outbound_body_bytes": 2 << 20, "wall_ms": 60000,
               "response_body_bytes": 4 << 20}
 
     def test_get(self):
@@ -25,7 +27,7 @@ class Http(outbound.Outbound):
                          "200 4 fine\nContent-Length: 4\nX-Two: a\nX-Two: b\n")
 
     def test_an_error_is_a_response(self):
-        self.assertTrue(self.do("get " + self.upstream.url("/no/such")).startswith("404 7 missing\n"))
+        self.assert_begins(self.do("get " + self.upstream.url("/no/such")), "404 7 missing\n")
 
     def test_what_is_sent(self):
         answer = self.do("with X-Mine one", "with Host other.example", "with Cookie a=b",
@@ -51,7 +53,7 @@ class Http(outbound.Outbound):
         answer = self.do("get " + self.upstream.url("/echo"))
         fields = {name.lower() for name, _ in json.loads(answer.split(" ", 2)[2].split("\n")[0])[1]}
         self.assertFalse(fields & {"content-length", "transfer-encoding", "content-type"})
-        self.assertTrue(self.do("head " + self.upstream.url("/ok")).startswith("200 0 \n"))
+        self.assert_begins(self.do("head " + self.upstream.url("/ok")), "200 0 \n")
 
     def test_own_agent(self):
         answer = self.do("with User-Agent mine/1", "get " + self.upstream.url("/echo"))
@@ -76,10 +78,10 @@ class Http(outbound.Outbound):
         self.assertIn("Content-Encoding: gzip", raw)
 
     def test_names(self):
-        self.assertTrue(self.do("get " + self.upstream.url("/ok", "two.test")).startswith("200 4 fine"))
+        self.assert_begins(self.do("get " + self.upstream.url("/ok", "two.test")), "200 4 fine")
         self.assertEqual(dict(self.upstream.seen[-1][2])["Host"], "two.test:%d" % self.upstream.port)
         # Nothing listens at its first address.
-        self.assertTrue(self.do("get " + self.upstream.url("/ok", "dead-first.test")).startswith("200 4 fine"))
+        self.assert_begins(self.do("get " + self.upstream.url("/ok", "dead-first.test")), "200 4 fine")
         self.assertIn("resolve: ", self.failure("get " + self.upstream.url("/ok", "nobody.test")))
 
     def test_redirects(self):
@@ -105,28 +107,15 @@ class Http(outbound.Outbound):
     def test_bad_upstreams(self):
         for path, cause in (("badgzip", "protocol"), ("lying", "protocol"), ("reset", "protocol"),
                             ("garbage", "protocol"), ("old", "protocol"), ("endless", "too large"),
-                            ("huge", "too large"), ("heads", "too large"), ("bomb", "too large"),
-                            ("silent", "timeout"), ("drip", "timeout")):
+                            ("huge", "too large"), ("heads", "too large"), ("bomb", "too large")):
             self.assertIn(": %s: " % cause, self.failure("get " + self.upstream.url("/" + path)), path)
         # What goes on after the length it gave is not looked at.
-        self.assertTrue(self.do("get " + self.upstream.url("/liar")).startswith("200 4 much\n"))
+        self.assert_begins(self.do("get " + self.upstream.url("/liar")), "200 4 much\n")
         # Interim responses, chunks, and header lines that would make a guest's library stumble.
         self.assertEqual(self.do("get " + self.upstream.url("/split")), "200 6 abcdef\nX-Late: yes\n")
 
     def test_nobody_there(self):
         self.assertIn(": connect: ", self.failure("get http://127.0.0.1:%d/" % e2e.free_port()))
-        with socket.socket() as dead: # accepts no connection once its queue is full
-            dead.bind(("127.0.0.1", 0))
-            dead.listen(0)
-            held = []
-            for _ in range(4):
-                client = socket.socket()
-                client.setblocking(False)
-                client.connect_ex(dead.getsockname())
-                held.append(client)
-            self.assertIn(": timeout: ", self.failure("get http://127.0.0.1:%d/" % dead.getsockname()[1]))
-            for client in held:
-                client.close()
 
     def test_many_at_once(self):
         self.upstream.most = 0
@@ -169,6 +158,28 @@ class Http(outbound.Outbound):
         self.server.until(told, "status tells of it", 20)
 
 
+class Impatient(outbound.Outbound):
+    limits = {"outbound_ms": 1500, "outbound_connect_ms": 500, "wall_ms": 60000}
+
+    def test_upstreams_that_are_slow(self):
+        for path in ("silent", "drip"):
+            self.assertIn(": timeout: ", self.failure("get " + self.upstream.url("/" + path)), path)
+
+    def test_nobody_takes_the_connection(self):
+        with socket.socket() as dead: # accepts no connection once its queue is full
+            dead.bind(("127.0.0.1", 0))
+            dead.listen(0)
+            held = []
+            for _ in range(4):
+                client = socket.socket()
+                client.setblocking(False)
+                client.connect_ex(dead.getsockname())
+                held.append(client)
+            self.assertIn(": timeout: ", self.failure("get http://127.0.0.1:%d/" % dead.getsockname()[1]))
+            for client in held:
+                client.close()
+
+
 class Wall(outbound.Outbound):
     limits = {"wall_ms": 700, "outbound_ms": 30000, "cpu_ms": 300}
 
@@ -200,7 +211,7 @@ class Processes(outbound.Outbound):
         return found
 
     def test_a_dead_service_comes_back(self):
-        self.assertTrue(self.do("get " + self.upstream.url("/ok")).startswith("200"))
+        self.assert_begins(self.do("get " + self.upstream.url("/ok")), "200")
         answers = []
         asking = threading.Thread(
             target=lambda: answers.append(self.do("get " + self.upstream.url("/slow?ms=15000"))))
@@ -227,7 +238,7 @@ class Processes(outbound.Outbound):
         self.server.until(lambda: self.upstream.now == 0, "its request is dropped", 20)
         asking.join(20)
         self.server.until(lambda: self.server.ask("/o.wasm", method="POST", body=b"").status == 200, "it serves", 20)
-        self.assertTrue(self.do("get " + self.upstream.url("/ok")).startswith("200"))
+        self.assert_begins(self.do("get " + self.upstream.url("/ok")), "200")
 
     def test_the_service_is_confined(self):
         [pid] = self.services()
@@ -264,7 +275,7 @@ class Tls(outbound.Outbound):
         shutil.rmtree(cls.folder)
 
     def test_certificates(self):
-        self.assertTrue(self.do("get " + self.good.url("/ok", "good.test")).startswith("200 4 fine"))
+        self.assert_begins(self.do("get " + self.good.url("/ok", "good.test")), "200 4 fine")
         self.assertIn(": tls: ", self.failure("get " + self.good.url("/ok", "other.test")))
         self.assertIn(": tls: ", self.failure("get " + self.good.url("/ok")))
         self.assertIn(": tls: ", self.failure("get " + self.stranger.url("/ok", "good.test")))
@@ -337,42 +348,25 @@ class Lies(outbound.Outbound):
         self.assertNotEqual(self.do("raw " + outbound.query_of("fine.test").hex()), "failed\n")
 
 
-@unittest.skipUnless(shutil.which("knotd") or os.path.exists("/usr/sbin/knotd"), "needs knot")
+@unittest.skipUnless(os.path.exists(nameserver.KNOTD), "needs knot")
 class RealResolver(outbound.Outbound):
     """A DNS server that somebody else wrote."""
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="tf-e2e-knot-")
-        port = e2e.free_port()
-        with open(cls.folder + "/test.zone", "w", encoding="ascii") as stream:
-            stream.write("$ORIGIN test.\n$TTL 60\n@ SOA ns admin 1 60 60 60 60\n@ NS ns\nns A 127.0.0.1\n"
-                         "real A 127.0.0.1\nreal AAAA ::1\nalias CNAME real\nbig TXT %s\n"
-                         % " ".join('"%s"' % (c * 200) for c in "abcdefghij" * 2))
-        with open(cls.folder + "/knot.conf", "w", encoding="ascii") as stream:
-            stream.write("server:\n  rundir: %s\n  listen: 127.0.0.1@%d\n  udp-workers: 1\n  tcp-workers: 1\n"
-                         "  background-workers: 1\ndatabase:\n  storage: %s\nzone:\n  - domain: test\n    storage: %s\n"
-                         "    file: test.zone\n" % (cls.folder, port, cls.folder, cls.folder))
-        cls.knot = subprocess.Popen(["/usr/sbin/knotd", "-c", cls.folder + "/knot.conf"], stdout=subprocess.DEVNULL,
-                                    stderr=subprocess.DEVNULL)
-        cls.port = port
+        cls.knot = nameserver.Knot("test.", "real A 127.0.0.1\nreal AAAA ::1\nalias CNAME real\nbig TXT %s"
+                                   % " ".join('"%s"' % (c * 200) for c in "abcdefghij" * 2))
+        cls.addClassCleanup(cls.knot.close)
         super().setUpClass()
 
     @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.knot.terminate()
-        cls.knot.wait(30)
-        shutil.rmtree(cls.folder, ignore_errors=True)
-
-    @classmethod
     def resolver_port(cls):
-        return cls.port
+        return cls.knot.port
 
     def test_it(self):
         self.server.until(lambda: self.do("ip real.test") == "found 7f000001\n", "knot answers", 30)
         self.assertEqual(self.do("ip6 alias.test"), "found 00000000000000000000000000000001\n")
-        self.assertTrue(self.do("get " + self.upstream.url("/ok", "alias.test")).startswith("200"))
+        self.assert_begins(self.do("get " + self.upstream.url("/ok", "alias.test")), "200")
         big = bytes.fromhex(self.do("raw " + outbound.query_of("big.test", 16).hex()).strip())
         self.assertGreater(len(big), 4000) # by TCP
 

@@ -82,7 +82,7 @@ class Redirected(outbound.Outbound):
         return ""
 
     def test_redirects_inside(self):
-        self.assertTrue(self.do("get " + self.upstream.url("/ok")).startswith("200"))
+        self.assert_begins(self.do("get " + self.upstream.url("/ok")), "200")
         for target in (self.inner.url("/ok"), self.inner.url("/ok", "loop.test"), self.inner.url("/ok", "[::1]"),
                        "http://127.0.0.1/", "http://169.254.169.254/latest/meta-data/",
                        "//127.0.0.1:%d/" % self.inner.port,
@@ -121,7 +121,7 @@ class Rules(outbound.Outbound):
 
     def test_rules(self):
         ok = self.upstream.url("/ok", "api.test")
-        self.assertTrue(self.do("get " + ok, host="a.example").startswith("200"))
+        self.assert_begins(self.do("get " + ok, host="a.example"), "200")
         self.assertEqual(self.do("post " + ok + " x", host="a.example"), "failed\n")
         self.assertEqual(self.do("get " + self.upstream.url("/ok", "www.api.test"), host="a.example"), "failed\n")
         self.assertEqual(self.do("ip www.api.test", host="a.example"), "failed\n")

@@ -10,14 +10,13 @@ import socket
 import sys
 import tempfile
 import threading
-import traceback
 import unittest
 
 import guests
 import registry
 import tls
-from e2e import Server
-from test_caches import cache, hide_compilers_and_network, run, tree
+from caches import cache, hide_compilers_and_network, prebuilt, run, tree
+from e2e import Server, in_child
 
 
 def big(seed, size=600000):
@@ -61,16 +60,9 @@ class Case(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="tf-e2e-registry-")
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        cls.built = os.path.join(cls.folder, "built")
         cls.modules = {"f%d.wasm" % i: guests.answer("this is %d" % i) for i in range(3)}
         cls.modules["big.wasm"], cls.big_answer = big(1)
-        source = os.path.join(cls.folder, "source")
-        os.mkdir(source)
-        for name, data in cls.modules.items():
-            with open(os.path.join(source, name), "wb") as stream:
-                stream.write(data)
-        run("prebuild", source, "--cache", cls.built)
-        cls.key = cache(cls.built, "key").stdout.strip()
+        cls.built, cls.key = prebuilt(cls.folder, cls.modules)
         cls.real = registry.Registry(cls.users)
         cls.addClassCleanup(cls.real.close)
         cls.real.start()
@@ -143,20 +135,7 @@ class Sharing(Case):
         self.push(self.real.url("shipped"))
         self.real.kill()
         self.addCleanup(self.real.start)
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                status = 77 if not hide_compilers_and_network() else self.serve_without_compiler()
-            except BaseException:  # pylint: disable=broad-except
-                traceback.print_exc()
-            finally:
-                self.real.kill()
-            os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status == 77:
-            self.skipTest("no namespaces here")
-        self.assertEqual(status, 0)
+        in_child(self, lambda: hide_compilers_and_network() and self.serve_without_compiler())
 
     def serve_without_compiler(self):
         self.real.start()
@@ -171,7 +150,6 @@ class Sharing(Case):
             self.assertEqual(server.wait_for("/big").body, self.big_answer)
             self.empty = server.cache
             self.assert_same()
-        return 0
 
     def test_killed_in_the_middle(self):
         self.push(self.real.url("killed"))

@@ -10,6 +10,8 @@ import time
 import zlib
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import nameserver
+
 
 @functools.lru_cache(maxsize=None)
 def bomb():
@@ -169,38 +171,23 @@ class Upstream(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
-class Names:
+class Names(nameserver.Responder):
     """A DNS server whose answers are functions of how often a name was asked for: {name: [[address, …], …]}, the last
     list for all later questions. What it does not know does not exist."""
 
     def __init__(self, table):
         self.table = table
         self.asked = {}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
         self.ids = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def close(self):
-        self.socket.close()
-
-    def _serve(self):
-        while True:
-            try:
-                query, address = self.socket.recvfrom(4096)
-                self.socket.sendto(self.answer(query), address)
-            except OSError:
-                return
+    def datagrams(self, query):
+        return [self.answer(query)]
 
     def answer(self, query):
         self.ids.append(query[:2])
-        at, labels = 12, []
-        while query[at]:
-            labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1").lower())
-            at += 1 + query[at]
-        question = query[12:at + 5]
-        name, kind = ".".join(labels), struct.unpack(">H", query[at + 1:at + 3])[0]
+        name, question = nameserver.asked(query)
+        kind = struct.unpack(">H", question[-4:-2])[0]
         lists = self.table.get(name)
         if lists is None:
             return query[:2] + b"\x81\x83" + b"\0\1\0\0\0\0\0\0" + question
