@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "h2o-handler/encoding.h"
 #include "h2o-handler/state.h"
 
@@ -61,9 +62,7 @@ static void run_pack(struct tf_io_job *io)
 
 static uint64_t hash_of(const char *name, size_t length, uint8_t encoding, const struct tf_file *file)
 {
-    uint64_t hash = 0xcbf29ce484222325ull ^ encoding ^ (uint64_t)file->changed_ns;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)name[i]) * 0x100000001b3ull;
+    uint64_t const hash = tf_hash_quick(encoding ^ (uint64_t)file->changed_ns, name, length);
     return hash ^ hash >> 32;
 }
 

@@ -54,20 +54,12 @@ struct tf_tls {
 
 /* ---- hosts that want a certificate ---- */
 
-static uint64_t hash_of(const char *host)
-{
-    uint64_t hash = 0xcbf29ce484222325ull;
-    for (; *host != '\0'; host++)
-        hash = (hash ^ (uint8_t)*host) * 0x100000001b3ull;
-    return hash;
-}
-
 /* Tells the service of a host that is served, now and then. */
 static const struct want *tell_wanted(struct tf_tls *tls, const char *host)
 {
     uint8_t message[1 + TF_SITE_NAME_BYTES] = {TF_TLS_WANT};
     size_t const length = strlen(host);
-    uint64_t const now_ns = tf_clock_ns(), hash = hash_of(host);
+    uint64_t const now_ns = tf_clock_ns(), hash = tf_hash_quick(0, host, length);
     struct want *const want = &tls->wants[(hash ^ hash >> 32) % WANTS];
     if (want->hash == hash && now_ns - want->at_ns < WANT_AGAIN_NS)
         return want;
@@ -80,7 +72,7 @@ static const struct want *tell_wanted(struct tf_tls *tls, const char *host)
 /* "": of no host, for now. */
 static void hear_of_none(struct tf_tls *tls, const char *host)
 {
-    uint64_t const hash = hash_of(host);
+    uint64_t const hash = tf_hash_quick(0, host, strlen(host));
     for (size_t i = 0; i < WANTS; i++) {
         if (host[0] == '\0' || tls->wants[i].hash == hash)
             tls->wants[i].is_refused = true;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "sites/certificates_internal.h"
 
 static void set_text(json_t *object, const char *name, const char *text)
@@ -84,14 +85,6 @@ static json_t *make(const struct tf_certificates *service)
     return report;
 }
 
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 14695981039346656037ull;
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (uint8_t)*text) * 1099511628211ull;
-    return hash;
-}
-
 void tf_certificates_report(struct tf_certificates *service)
 {
     struct tf_error error;
@@ -99,7 +92,7 @@ void tf_certificates_report(struct tf_certificates *service)
     char *const text = json_dumps(report, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     json_decref(report);
     service->is_news = false;
-    uint64_t const hash = text != NULL ? hash_of(text) : service->report_hash;
+    uint64_t const hash = text != NULL ? tf_hash_quick(0, text, strlen(text)) : service->report_hash;
     if (hash != service->report_hash &&
         tf_file_write_atomic(service->folder_fd, TF_CERTIFICATES_REPORT, text, strlen(text), 0600, &error) != TF_OK)
         fprintf(stderr, "terrafirma: certificates: %s\n", error.text);

@@ -11,24 +11,7 @@
 #include <unistd.h>
 
 #include "tests/check.h"
-
-static char folder[64];
-static int folder_fd;
-
-static void enter(void)
-{
-    strcpy(folder, "/tmp/tf-test-file-XXXXXX");
-    CHECK(mkdtemp(folder) != NULL);
-    folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CHECK(folder_fd >= 0);
-}
-
-static void leave(void)
-{
-    close(folder_fd);
-    CHECK(tf_file_remove_tree(AT_FDCWD, folder, NULL) == 0);
-    CHECK(access(folder, F_OK) != 0);
-}
+#include "tests/folder.h"
 
 static void put(const char *name, const char *text)
 {

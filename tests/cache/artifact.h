@@ -90,6 +90,15 @@ static inline int artifact_put(struct tf_cache *cache, uint32_t number, struct t
                         error);
 }
 
+/* A cache that is written, and holds one artifact. */
+static inline struct tf_cache *cache_enter_with(uint32_t number)
+{
+    cache_enter();
+    struct tf_cache *const cache = cache_open(TF_CACHE_WRITE);
+    CHECK(artifact_put(cache, number, NULL) == 0);
+    return cache;
+}
+
 static inline const char *artifact_key(uint32_t number)
 {
     static char key[TF_HASH_HEX_BYTES];

@@ -9,9 +9,7 @@ static struct tf_cache *cache;
 
 static void enter(void)
 {
-    cache_enter();
-    cache = cache_open(TF_CACHE_WRITE);
-    CHECK(artifact_put(cache, NUMBER, NULL) == 0);
+    cache = cache_enter_with(NUMBER);
 }
 
 static void leave(void)

@@ -13,29 +13,12 @@
 #include "sites/kbp_config.h"
 #include "sites/patterns.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/sites/access_lines.h"
 
 static void require(bool condition)
 {
     if (!condition)
         abort();
-}
-
-static struct tf_access *read_lines(char *text)
-{
-    struct tf_access *access = NULL;
-    struct tf_access_reader *reader = NULL;
-    bool is_good = true;
-    for (char *line = text, *end; is_good && (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        *end = '\0';
-        if (reader == NULL)
-            is_good = strncmp(line, "access ", 7) == 0 && (reader = tf_access_reader_create(line + 7)) != NULL;
-        else
-            is_good = tf_access_reader_line(reader, line);
-    }
-    if (is_good && reader != NULL)
-        tf_access_reader_finish(&reader, &access);
-    tf_access_reader_destroy(&reader);
-    return access;
 }
 
 static void judge(const struct tf_access *access)

@@ -6,6 +6,7 @@
 #include "sites/kbp_config.h"
 #include "sites/lines.h"
 #include "tests/check.h"
+#include "tests/sites/access_lines.h"
 
 #define SHA "sha256:0123456789abcdef01234567:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define USERS "\"users\":{\"alice\":\"" SHA "\",\"bob\":\"" SHA "\"}"
@@ -163,24 +164,6 @@ static void what_closes_a_site(void)
 }
 
 /* ---- as lines ---- */
-
-static struct tf_access *read_lines(char *text)
-{
-    struct tf_access *access = NULL;
-    struct tf_access_reader *reader = NULL;
-    bool is_good = true;
-    for (char *line = text, *end; is_good && (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        *end = '\0';
-        if (reader == NULL)
-            is_good = strncmp(line, "access ", 7) == 0 && (reader = tf_access_reader_create(line + 7)) != NULL;
-        else
-            is_good = tf_access_reader_line(reader, line);
-    }
-    if (is_good && reader != NULL)
-        tf_access_reader_finish(&reader, &access);
-    tf_access_reader_destroy(&reader);
-    return access;
-}
 
 static void rules_survive_the_route_table(void)
 {

@@ -10,26 +10,10 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "tests/check.h"
+#include "tests/folder.h"
 
 #define KEY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define ID "00112233445566ff"
-
-static char folder[64];
-static int folder_fd;
-
-static void enter(void)
-{
-    strcpy(folder, "/tmp/tf-test-routes-XXXXXX");
-    CHECK(mkdtemp(folder) != NULL);
-    folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CHECK(folder_fd >= 0);
-}
-
-static void leave(void)
-{
-    close(folder_fd);
-    CHECK(tf_file_remove_tree(AT_FDCWD, folder, NULL) == 0);
-}
 
 static int add(struct tf_routes *routes, const char *site, const char *path, enum tf_route_state state)
 {
