@@ -143,14 +143,14 @@ static void set_parameters(h2o_req_t *req, const struct tf_parameters *parameter
 }
 
 /* The function whose pattern fits what no other function has the name of. */
-static bool find_pattern(const struct folder *folder, size_t path_length, struct tf_target *target,
+static bool find_pattern(const struct folder *folder, uint64_t most, size_t path_length, struct tf_target *target,
                          struct tf_parameters *ret_parameters)
 {
     if (target->kind != TF_TARGET_FILE)
         return false;
     size_t const length = target->folder ? target->folder_length : target->path_length;
     const struct tf_route *const route =
-        tf_routes_match(folder->routes, folder->site, target->path, length, ret_parameters);
+        tf_routes_match(folder->routes, folder->site, most, target->path, length, ret_parameters);
     if (route == NULL)
         return false;
     target->route = route;
@@ -235,7 +235,8 @@ static void resolve(struct tf_worker *worker, h2o_req_t *req, const struct tf_ro
     if (target.kind == TF_TARGET_FILE &&
         tf_routes_is_private(routes, place->site, target.path, target.path_length))
         target.kind = TF_TARGET_NOT_FOUND;
-    bool const is_pattern = find_pattern(&folder, path_length, &target, &parameters);
+    bool const is_pattern =
+        find_pattern(&folder, worker->config->limits.site_patterns, path_length, &target, &parameters);
     if (is_pattern && (known & TF_KNOWN_NO_FILE || !asks_for_file(req)))
         target.kind = TF_TARGET_FUNCTION;
     if (!tf_gate_admit(worker, req, tf_routes_access(routes, place->site), place->site, &target, path_length,

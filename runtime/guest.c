@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "runtime/switch.h"
+#include <terrafirma/trap_words.h>
 
 /* What tf_switch pops from a new guest's stack: MXCSR and x87 control word as the ABI starts a thread, registers, the
  * entry's address. */
@@ -220,21 +221,7 @@ const void *tf_guest_trap_address(const struct tf_guest *guest)
 
 const char *tf_trap_name(enum tf_trap trap)
 {
-    static const char *const names[TF_TRAP_COUNT] = {
-        [TF_TRAP_NONE] = "none",
-        [TF_TRAP_UNREACHABLE] = "unreachable",
-        [TF_TRAP_OUT_OF_BOUNDS] = "out of bounds",
-        [TF_TRAP_DIVIDE_BY_ZERO] = "integer divide by zero",
-        [TF_TRAP_INTEGER_OVERFLOW] = "integer overflow",
-        [TF_TRAP_INVALID_CONVERSION] = "invalid conversion to integer",
-        [TF_TRAP_CALL_INDIRECT] = "null or mismatched indirect call",
-        [TF_TRAP_STACK_EXHAUSTED] = "call stack exhausted",
-        [TF_TRAP_HOST_CALL] = "bad host call",
-        [TF_TRAP_ALLOCATOR] = "no allocator, or it failed",
-        [TF_TRAP_OUTPUT_LIMIT] = "output limit",
-        [TF_TRAP_EXIT] = "exit with an error",
-        [TF_TRAP_BAD_OUTPUT] = "bad CGI output",
-    };
+    static const char *const names[TF_TRAP_COUNT] = TF_TRAP_WORDS;
     return (unsigned)trap < TF_TRAP_COUNT ? names[trap] : "unknown";
 }
 

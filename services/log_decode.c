@@ -1,6 +1,7 @@
 #include "services/log_decode.h"
 
 #include "base/ring.h"
+#include <terrafirma/trap_words.h>
 
 _Static_assert(TF_LOG_RECORD_BYTES_MAX == TF_RING_RECORD_MAX, "a record fits a ring");
 
@@ -71,22 +72,7 @@ static bool is_hexadecimal(struct tf_log_text text)
 
 const char *tf_log_trap_name(unsigned trap)
 {
-    /* The same words as the runtime's. */
-    static const char *const names[TF_TRAP_COUNT] = {
-        [TF_TRAP_NONE] = "none",
-        [TF_TRAP_UNREACHABLE] = "unreachable",
-        [TF_TRAP_OUT_OF_BOUNDS] = "out of bounds",
-        [TF_TRAP_DIVIDE_BY_ZERO] = "integer divide by zero",
-        [TF_TRAP_INTEGER_OVERFLOW] = "integer overflow",
-        [TF_TRAP_INVALID_CONVERSION] = "invalid conversion to integer",
-        [TF_TRAP_CALL_INDIRECT] = "null or mismatched indirect call",
-        [TF_TRAP_STACK_EXHAUSTED] = "call stack exhausted",
-        [TF_TRAP_HOST_CALL] = "bad host call",
-        [TF_TRAP_ALLOCATOR] = "no allocator, or it failed",
-        [TF_TRAP_OUTPUT_LIMIT] = "output limit",
-        [TF_TRAP_EXIT] = "exit with an error",
-        [TF_TRAP_BAD_OUTPUT] = "bad CGI output",
-    };
+    static const char *const names[TF_TRAP_COUNT] = TF_TRAP_WORDS;
     return trap < TF_TRAP_COUNT ? names[trap] : "unknown";
 }
 

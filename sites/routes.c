@@ -273,7 +273,7 @@ static bool route_is_valid(const struct tf_route *route)
     return is_build_id(route->build_id) && tf_route_path_is_valid(route->path, strlen(route->path));
 }
 
-/* In order of precedence; few, so that moving the rest costs nothing. Room is made once. */
+/* In order of precedence. Room is made once. */
 static int add_pattern(struct tf_routes *routes, struct tf_routes_site *site, uint32_t entry)
 {
     if (site->pattern_count == TF_ROUTES_PATTERNS_MOST)
@@ -282,13 +282,18 @@ static int add_pattern(struct tf_routes *routes, struct tf_routes_site *site, ui
         site->patterns = calloc(TF_ROUTES_PATTERNS_MOST, sizeof(site->patterns[0]));
     if (site->patterns == NULL)
         return TF_ERR_SYSTEM;
-    uint32_t at = site->pattern_count++;
-    for (; at > 0; at--) {
-        if (tf_pattern_compare(routes->routes[site->patterns[at - 1]].path, routes->routes[entry].path) <= 0)
-            break;
-        site->patterns[at] = site->patterns[at - 1];
+    uint32_t first = 0, end = site->pattern_count;
+    while (first < end) {
+        uint32_t const middle = first + (end - first) / 2;
+        if (tf_pattern_compare(routes->routes[site->patterns[middle]].path, routes->routes[entry].path) <= 0)
+            first = middle + 1;
+        else
+            end = middle;
     }
-    site->patterns[at] = entry;
+    memmove(&site->patterns[first + 1], &site->patterns[first],
+            (site->pattern_count - first) * sizeof(site->patterns[0]));
+    site->patterns[first] = entry;
+    site->pattern_count++;
     return 0;
 }
 
@@ -370,19 +375,25 @@ bool tf_routes_is_private(const struct tf_routes *routes, const char *site, cons
            is_beside(routes, site, path, path_length, ".wasm.txt", ".wasm");
 }
 
-const struct tf_route *tf_routes_match(const struct tf_routes *routes, const char *site, const char *path,
-                                       size_t path_length, struct tf_parameters *ret_parameters)
+const struct tf_route *tf_routes_match(const struct tf_routes *routes, const char *site, uint64_t most,
+                                       const char *path, size_t path_length, struct tf_parameters *ret_parameters)
 {
     uint32_t const entry = find_site(routes, site, strlen(site));
     if (entry == TF_ROUTES_NONE)
         return NULL;
     const struct tf_routes_site *const found = &routes->sites[entry];
-    for (uint32_t i = 0; i < found->pattern_count; i++) {
+    for (uint32_t i = 0; i < found->pattern_count && i < most; i++) {
         const struct tf_route *const route = &routes->routes[found->patterns[i]];
         if (tf_pattern_fits(route->path, strlen(route->path), path, path_length, ret_parameters))
             return route;
     }
     return NULL;
+}
+
+uint32_t tf_routes_pattern_count(const struct tf_routes *routes, const char *site)
+{
+    uint32_t const entry = find_site(routes, site, strlen(site));
+    return entry != TF_ROUTES_NONE ? routes->sites[entry].pattern_count : 0;
 }
 
 size_t tf_routes_count(const struct tf_routes *routes)

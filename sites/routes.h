@@ -34,7 +34,7 @@
 
 #define TF_ROUTE_PATH_BYTES 1024 /* longest path below a site, with the final NUL; longer ones are not served */
 #define TF_BUILD_ID_BYTES 17     /* 16 hex digits and a NUL */
-#define TF_ROUTES_PATTERNS_MOST 256u /* of one site; what comes beyond is never found */
+#define TF_ROUTES_PATTERNS_MOST 1024u /* of one site, whatever limits.site_patterns says */
 #define TF_ROUTES_MOST 2000000   /* sites, and functions, in one table */
 
 enum tf_route_state {
@@ -78,9 +78,11 @@ const struct tf_route *tf_routes_find(const struct tf_routes *routes, const char
  * case: for nobody to read. */
 bool tf_routes_is_private(const struct tf_routes *routes, const char *site, const char *path, size_t path_length);
 /* The pattern of a site that fits a request's path (decoded, without its first slash); NULL: none does. At most
- * TF_ROUTES_PATTERNS_MOST are looked at. */
-const struct tf_route *tf_routes_match(const struct tf_routes *routes, const char *site, const char *path,
-                                       size_t path_length, struct tf_parameters *ret_parameters);
+ * `most` are looked at, in the order of precedence. */
+const struct tf_route *tf_routes_match(const struct tf_routes *routes, const char *site, uint64_t most,
+                                       const char *path, size_t path_length, struct tf_parameters *ret_parameters);
+/* How many patterns a site has, up to TF_ROUTES_PATTERNS_MOST. */
+uint32_t tf_routes_pattern_count(const struct tf_routes *routes, const char *site);
 size_t tf_routes_count(const struct tf_routes *routes);
 const struct tf_route *tf_routes_at(const struct tf_routes *routes, size_t index);
 /* The other way round, of a route of this table. */

@@ -224,7 +224,7 @@ struct tf_site {
     uint64_t list_due_ns; /* the file they were read from is gone; they count until then; 0: it is there */
     struct tf_site_queue queues[TF_LANE_COUNT];
     uint64_t functions, folders;
-    bool said_functions, said_folders; /* that a limit is reached */
+    bool said_functions, said_folders, said_patterns; /* that a limit is reached */
     bool said_report;                  /* that reports cannot be written */
 };
 

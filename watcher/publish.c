@@ -195,13 +195,22 @@ static int add_folder(struct tf_routes *routes, const struct tf_folder *folder)
     return result;
 }
 
-static int add_sites(struct tf_routes *routes, const struct tf_folder *folder)
+static void say_patterns(const struct tf_watcher *watcher, struct tf_site *site, uint32_t count)
+{
+    bool const are_too_many = count > watcher->limits.site_patterns;
+    if (are_too_many && !site->said_patterns)
+        tf_watcher_log("%s: more paths with parameters than site_patterns = %llu; requests are not compared with the "
+                       "others", site->name, (unsigned long long)watcher->limits.site_patterns);
+    site->said_patterns = are_too_many;
+}
+
+static int add_sites(const struct tf_watcher *watcher, struct tf_routes *routes, const struct tf_folder *folder)
 {
     int result = TF_OK;
     for (const struct tf_node *node = folder->nodes; node != NULL && result == TF_OK; node = node->next) {
         const struct tf_folder *const sub = (const struct tf_folder *)node;
         if (sub->site == NULL) { /* a class, which holds sites */
-            result = add_sites(routes, sub);
+            result = add_sites(watcher, routes, sub);
             continue;
         }
         const struct tf_access *const access = tf_site_access(sub->site);
@@ -212,6 +221,7 @@ static int add_sites(struct tf_routes *routes, const struct tf_folder *folder)
             result = tf_domains_publish_list(routes, sub->site);
         if (result == TF_OK)
             result = add_folder(routes, sub);
+        say_patterns(watcher, sub->site, tf_routes_pattern_count(routes, sub->site->name));
     }
     return result;
 }
@@ -223,7 +233,7 @@ static int write_routes(struct tf_watcher *watcher, uint64_t generation, struct 
         return tf_error_set(error, TF_ERR_SYSTEM, "no memory for the routes");
     int result = tf_domains_publish_map(watcher, routes);
     if (result == TF_OK)
-        result = add_sites(routes, watcher->root);
+        result = add_sites(watcher, routes, watcher->root);
     result = result == TF_OK ? tf_routes_write(routes, watcher->folder_fd, routes_mode(watcher), error)
                              : tf_error_set(error, result, "cannot make the routes");
     tf_routes_destroy(&routes);

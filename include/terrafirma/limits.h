@@ -53,6 +53,7 @@
     X(site_functions,           10000, 1,       1000000,  "entries",  "functions of one site")                    \
     X(site_folders,             10000, 1,       1000000,  "entries",  "folders of one site")                      \
     X(site_depth,                  32, 1,            64,  "levels",   "folders inside one another in a site")     \
+    X(site_patterns,              256, 0,          1024,  "entries",  "functions of one site that are found by paths with parameters") \
     X(config_bytes,            262144, 0,      16777216,  "bytes",    "a site's .kbp_config")                      \
     X(config_users,              1000, 0,        100000,  "entries",  "users in a .kbp_config")                    \
     X(config_rules,              1000, 0,        100000,  "entries",  "paths in a .kbp_config")                    \

@@ -339,6 +339,30 @@ static void generation_zero_is_not_written(void)
     leave();
 }
 
+static bool matches(const struct tf_routes *routes, uint64_t most, const char *path)
+{
+    struct tf_parameters parameters;
+    return tf_routes_match(routes, "a.example", most, path, strlen(path), &parameters) != NULL;
+}
+
+static void patterns_are_tried_in_order_up_to_a_bound(void)
+{
+    struct tf_routes *routes = tf_routes_create(1);
+    CHECK(tf_routes_add_site(routes, "a.example") == 0);
+    for (unsigned i = 0; i < TF_ROUTES_PATTERNS_MOST + 10; i++) {
+        char path[32];
+        unsigned const number = i < TF_ROUTES_PATTERNS_MOST ? i * 7919 % TF_ROUTES_PATTERNS_MOST : 5000 + i;
+        snprintf(path, sizeof(path), "n%04u/[x].wasm", number);
+        CHECK(add(routes, "a.example", path, TF_ROUTE_BUILDING) == 0);
+    }
+    CHECK(tf_routes_pattern_count(routes, "a.example") == TF_ROUTES_PATTERNS_MOST);
+    CHECK(tf_routes_pattern_count(routes, "b.example") == 0);
+    /* Whatever order they came in, the first by their names are those that are looked at. */
+    CHECK(matches(routes, 3, "n0002/y") && !matches(routes, 3, "n0003/y") && !matches(routes, 0, "n0000/y"));
+    CHECK(matches(routes, UINT64_MAX, "n1023/y") && !matches(routes, UINT64_MAX, "n6024/y"));
+    tf_routes_destroy(&routes);
+}
+
 static void a_root_has_one_id_whatever_its_spelling(void)
 {
     enter();
@@ -357,4 +381,4 @@ TEST_MAIN(TEST(a_table_finds_what_was_added), TEST(site_and_path_do_not_run_toge
           TEST(oversized_questions_are_answered_no), TEST(wrong_entries_are_refused), TEST(many_routes_are_all_found),
           TEST(a_file_brings_back_every_name), TEST(hostile_files_are_refused_by_line),
           TEST(any_changed_or_missing_byte_is_noticed), TEST(generation_zero_is_not_written),
-          TEST(a_root_has_one_id_whatever_its_spelling))
+          TEST(patterns_are_tried_in_order_up_to_a_bound), TEST(a_root_has_one_id_whatever_its_spelling))

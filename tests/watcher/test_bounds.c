@@ -74,6 +74,7 @@ static void limits_of_a_site(void)
     fixture_init(&f);
     f.limits.site_functions = 3;
     f.limits.site_depth = 2;
+    f.limits.site_patterns = 0;
     f.limits.root_sites = 2;
     put(&f, "a.example/1.wasm", "ok:1");
     put(&f, "a.example/d/2.wasm", "ok:2");
@@ -82,8 +83,9 @@ static void limits_of_a_site(void)
     CHECK(wait_served(&f, SITE, "1.wasm", "ok:1"));
     CHECK(wait_served(&f, SITE, "d/2.wasm", "ok:2"));
     CHECK(log_has(&f, "site_depth"));
-    put(&f, "a.example/3.wasm", "ok:3");
-    CHECK(wait_served(&f, SITE, "3.wasm", "ok:3"));
+    put(&f, "a.example/[3].wasm", "ok:3");
+    CHECK(wait_served(&f, SITE, "[3].wasm", "ok:3"));
+    CHECK(log_has(&f, "site_patterns"));
     put(&f, "a.example/4.wasm", "ok:4");
     put(&f, "b.example/1.wasm", "ok:b");
     CHECK(wait_served(&f, "b.example", "1.wasm", "ok:b"));
