@@ -118,6 +118,16 @@ static struct tf_loop_value result_of(struct tf_loop *loop, const struct tf_loop
     }
 }
 
+static bool note_divisor(struct tf_loop *loop, struct tf_loop_name name)
+{
+    uint32_t const divisor = find(loop, name);
+    if (divisor == TF_LOOP_VARIABLES_MAX)
+        return false;
+    if (!is_constant(&loop->values[divisor]) && loop->divisor_count < TF_LOOP_DIVISORS_MAX)
+        loop->divisors[loop->divisor_count++] = loop->values[divisor];
+    return true;
+}
+
 /* One turn. The address of an access is what its variable is before the line's own assignment. */
 static bool run(struct tf_loop *loop)
 {
@@ -131,6 +141,8 @@ static bool run(struct tf_loop *loop)
             loop->accesses[loop->access_count++] =
                 (struct tf_loop_access){.line = i, .address = loop->values[address], .group = -1};
         }
+        if (line->divisor.kind != 0 && !note_divisor(loop, line->divisor))
+            return false;
         if (line->to.kind == 0)
             continue;
         uint32_t const to = find(loop, line->to), from = has_from ? find(loop, line->from) : to;
@@ -289,11 +301,24 @@ static void make_groups(struct tf_loop *loop)
     }
 }
 
+static bool is_divided_by_turn(const struct tf_loop *loop)
+{
+    struct tf_loop_step step;
+    for (uint32_t i = 0; i < loop->divisor_count; i++)
+        if (step_of(loop, &loop->divisors[i], &step) && !step.is_variable && step.constant != 0)
+            return true;
+    return false;
+}
+
 bool tf_loops_analyse(struct tf_loop *loop)
 {
-    loop->variable_count = loop->condition_count = loop->access_count = loop->group_count = 0;
+    loop->variable_count = loop->condition_count = loop->access_count = loop->group_count = loop->divisor_count = 0;
     if (!run(loop) || !find_turn(loop))
         return false;
     make_groups(loop);
+    loop->is_divided_by_turn = is_divided_by_turn(loop);
+    loop->has_saturation = false;
+    for (uint32_t i = 0; i < loop->line_count; i++)
+        loop->has_saturation |= loop->lines[i].floating.kind != 0;
     return loop->group_count > 0;
 }

@@ -17,6 +17,7 @@
 #define TF_LOOP_ACCESSES_MAX 128u
 #define TF_LOOP_GROUPS_MAX 12u
 #define TF_LOOP_CONDITIONS_MAX 16u
+#define TF_LOOP_DIVISORS_MAX 16u
 #define TF_LOOP_STEP_MAX (1 << 20)
 /* A C compiler's time for a function of very many loops is not linear, and second versions are to be no way to spend
  * it: what comes behind so many stays as it is. */
@@ -60,6 +61,8 @@ struct tf_loop_line {
     struct tf_loop_name address;
     uint32_t offset; /* the constant that the access adds to its address */
     bool is_wide_store;
+    struct tf_loop_name divisor; /* of a division or remainder, with OPAQUE; kind 0: it is none */
+    struct tf_loop_name floating; /* what it saturates to 32 bits, signed, with OPAQUE; kind 0: it does not */
 };
 
 /* Fills `line` but for its `end`, from `begin` up to `end`. */
@@ -122,6 +125,10 @@ struct tf_loop {
     uint32_t access_count;
     struct tf_loop_group groups[TF_LOOP_GROUPS_MAX];
     uint32_t group_count;
+    struct tf_loop_value divisors[TF_LOOP_DIVISORS_MAX]; /* those not constant; what comes behind so many is not noted */
+    uint32_t divisor_count;
+    bool is_divided_by_turn; /* a divisor is another one in each turn, by a constant */
+    bool has_saturation;
     struct tf_loop_condition turn; /* it turns again while that holds */
     struct tf_loop_step step;      /* of its left side; the right one stays */
 };

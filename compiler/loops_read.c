@@ -161,6 +161,31 @@ static void read_access(const uint8_t *at, const uint8_t *end, struct tf_loop_li
     line->offset = match_begin(" + #u", behind, end, &found) != NULL ? found.numbers[0] : 0;
 }
 
+/* What the line divides by, where it assigns a quotient or a remainder. */
+static void read_divisor(const uint8_t *at, const uint8_t *end, struct tf_loop_line *line)
+{
+    static const char *const shapes[] = {
+        "@ = I32_DIV_S(@, @);", "@ = I32_REM_S(@, @);", "@ = DIV_U(@, @);", "@ = REM_U(@, @);",
+    };
+    struct found found;
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+        if (match(shapes[i], at, end, &found) && found.names[2].kind == 'i')
+            line->divisor = found.names[2];
+}
+
+/* What the line converts, where it assigns a saturating conversion of the most frequent kind. */
+static void read_saturation(const uint8_t *at, const uint8_t *end, struct tf_loop_line *line)
+{
+    struct found found;
+    uint8_t kind = 0;
+    if (match("@ = I32_TRUNC_SAT_S_F32(@);", at, end, &found))
+        kind = 'f';
+    else if (match("@ = I32_TRUNC_SAT_S_F64(@);", at, end, &found))
+        kind = 'd';
+    if (kind != 0 && found.names[0].kind == 'i' && found.names[1].kind == kind)
+        line->floating = found.names[1];
+}
+
 /* What calls a function gains nothing; what has a brace, a jump or a second assignment is none of the shapes known. */
 static bool is_plain(const uint8_t *at, const uint8_t *end)
 {
@@ -195,5 +220,9 @@ void tf_loops_read_line(const uint8_t *begin, const uint8_t *end, struct tf_loop
             line->form = TF_LOOP_EFFECT;
         if (line->form != TF_LOOP_OTHER)
             read_access(at, end, line);
+        if (line->form == TF_LOOP_OPAQUE) {
+            read_divisor(at, end, line);
+            read_saturation(at, end, line);
+        }
     }
 }

@@ -6,6 +6,8 @@
 #define VECTOR_BYTES 32u
 /* A longer loop is not written a third time. */
 #define ALIGNED_LINES_MAX 96u
+/* Nor is one written out turn by turn that would come to more lines. */
+#define UNROLLED_LINES_MAX 2048u
 
 static void write_value(const struct tf_loop *loop, const struct tf_loop_value *value, struct tf_buffer *text)
 {
@@ -98,13 +100,24 @@ static void write_bytes(const uint8_t *begin, const uint8_t *end, struct tf_buff
     tf_buffer_append(text, begin, (size_t)(end - begin));
 }
 
-/* Every line as it was, but for the branch and the addresses. */
+/* Without a branch, for which a C compiler would not make vectors of the loop. */
+static void write_saturation(const struct tf_loop_line *line, struct tf_buffer *text)
+{
+    tf_buffer_printf(text, "var_i%" PRIu32 " = TF_SATURATE_%s(var_%c%" PRIu32 ", loop_z);\n", line->to.number,
+                     line->floating.kind == 'f' ? "F32" : "F64", line->floating.kind, line->floating.number);
+}
+
+/* Every line as it was, but for the branch, the addresses and saturating conversions. */
 static void write_body(const struct tf_loop *loop, struct tf_buffer *text)
 {
     uint32_t next = 0;
     for (uint32_t i = 0; i + 1 < loop->line_count; i++) {
         const struct tf_loop_line *const line = &loop->lines[i];
         const uint8_t *from = line->begin;
+        if (line->floating.kind != 0) {
+            write_saturation(line, text);
+            continue;
+        }
         if (next < loop->access_count && loop->accesses[next].line == i) {
             const struct tf_loop_access *const access = &loop->accesses[next++];
             if (access->group >= 0) {
@@ -140,6 +153,25 @@ static void write_first_turns(const struct tf_loop *loop, int32_t group, struct 
     tf_buffer_append_text(text, "loop_k++;\n}\n");
 }
 
+static void write_turn(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    tf_buffer_append_text(text, "do {\n");
+    write_body(loop, text);
+    tf_buffer_append_text(text, "} while (loop_k++ != loop_n);\n");
+}
+
+/* A C compiler divides by a constant without a division, and has constants for divisors that change by the turn where
+ * it writes a few turns, whose number it knows, one after the other. */
+static void write_turns_of_divisions(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    tf_buffer_printf(text, "if (TF_TURNS_FEW(loop_n, %" PRIu32 "u)) {\nTF_UNROLL\n",
+                     UNROLLED_LINES_MAX / loop->line_count);
+    write_turn(loop, text);
+    tf_buffer_append_text(text, "} else {\n");
+    write_turn(loop, text);
+    tf_buffer_append_text(text, "}\n");
+}
+
 void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text)
 {
     int32_t const filled = loop->line_count <= ALIGNED_LINES_MAX ? find_filled(loop) : -1;
@@ -161,11 +193,15 @@ void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text)
     for (uint32_t i = 0; i < loop->group_count; i++)
         write_check(&loop->groups[i], i, text);
     tf_buffer_append_text(text, ")) {\nu64 loop_k = 0;\n");
+    if (loop->has_saturation)
+        tf_buffer_append_text(text, "u32 const loop_z = TF_HIDDEN_ZERO;\n");
     if (filled >= 0)
         write_first_turns(loop, filled, text);
-    tf_buffer_append_text(text, "do {\n");
-    write_body(loop, text);
-    tf_buffer_append_text(text, "} while (loop_k++ != loop_n);\n} else {\n");
+    if (loop->is_divided_by_turn)
+        write_turns_of_divisions(loop, text);
+    else
+        write_turn(loop, text);
+    tf_buffer_append_text(text, "} else {\n");
     write_bytes(loop->begin, loop->lines[loop->line_count - 1].end, text);
     tf_buffer_append_text(text, "}\n}\n");
 }

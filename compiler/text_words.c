@@ -499,11 +499,17 @@ const char *const tf_text_patterns[] = {
 const size_t tf_text_pattern_count = sizeof(tf_text_patterns) / sizeof(tf_text_patterns[0]);
 
 const char *const tf_text_loop_words[] = {
+    "TF_HIDDEN_ZERO",
+    "TF_SATURATE_F32",
+    "TF_SATURATE_F64",
     "TF_TURNS_ENOUGH",
+    "TF_TURNS_FEW",
+    "TF_UNROLL",
     "do",
     "loop_k",
     "loop_m",
     "loop_n",
+    "loop_z",
     "tf_turns_until_zero",
     "tf_turns_while_below",
     "tf_turns_while_from",

@@ -272,3 +272,29 @@ TF_DEFINE_CONVERSION(tf_saturate_double, f64, "cvttsd2si")
 #define I64_TRUNC_SAT_S_F64 I64_BRANCH_SAT_S_F64
 #define I64_TRUNC_SAT_U_F32 I64_BRANCH_SAT_U_F32
 #define I64_TRUNC_SAT_U_F64 I64_BRANCH_SAT_U_F64
+
+/*
+ * The same for second versions of loops, of which gcc makes vectors: no branch, no assembly, and no selection, which it
+ * would make branches of. The instruction gives the least value for whatever does not fit, which is inverted where the
+ * operand is too large. In C that is undefined, so gcc may know nothing of the operand, which a constant could be; nor
+ * of the result, as converting it back would be taken for rounding. `zero` is a 0 that it does not know.
+ */
+#define TF_HIDDEN_ZERO                                                                                                 \
+    __extension__({                                                                                                    \
+        u32 tf_zero = 0;                                                                                               \
+        __asm__("" : "+r"(tf_zero));                                                                                   \
+        tf_zero;                                                                                                       \
+    })
+#ifdef __clang__
+#define TF_SATURATE_F32(x, zero) I32_TRUNC_SAT_S_F32(x)
+#define TF_SATURATE_F64(x, zero) I32_TRUNC_SAT_S_F64(x)
+#else
+#define TF_DEFINE_STRAIGHT(name, from, bits, to_bits, from_bits, limit)                                                \
+    static inline u32 name(from x, u32 zero)                                                                           \
+    {                                                                                                                  \
+        from const number = from_bits((to_bits(x) | zero) & -(bits)(x == x));                                          \
+        return ((u32)(s32)number | zero) ^ -(u32)(number >= (limit));                                                  \
+    }
+TF_DEFINE_STRAIGHT(TF_SATURATE_F32, f32, u32, i32_reinterpret_f32, f32_reinterpret_i32, 2147483648.f)
+TF_DEFINE_STRAIGHT(TF_SATURATE_F64, f64, u64, i64_reinterpret_f64, f64_reinterpret_i64, 2147483648.)
+#endif

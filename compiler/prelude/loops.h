@@ -8,6 +8,10 @@
 /* Fewer turns are not worth what the check costs. A number that is known costs no check. */
 #define TF_TURNS_ENOUGH(turns) ((turns) >= (__builtin_constant_p(turns) ? 3u : 12u))
 
+/* As many after the first as may be written out, `limit` by the loop's size. */
+#define TF_TURNS_FEW(turns, limit) (__builtin_constant_p(turns) && (turns) < 16u && (turns) < (limit))
+#define TF_UNROLL _Pragma("GCC unroll 16")
+
 /* `distance` less by step in each turn, until it is 0. */
 static inline u64 tf_turns_until_zero(u32 distance, u32 step)
 {

@@ -89,6 +89,42 @@ static void vectors_are_aligned(void)
     }
 }
 
+#define DIVIDE(line) "  var_i2 = var_l4;\n  var_i3 = 7u;\n  var_i3 += var_i1;\n" line
+
+static void few_turns_of_divisions_are_written_out(void)
+{
+    static const char *const lines[] = {
+        "  var_i2 = I32_REM_S(var_i2, var_i3);\n", "  var_i2 = I32_DIV_S(var_i2, var_i3);\n",
+        "  var_i2 = DIV_U(var_i2, var_i3);\n", "  var_i2 = REM_U(var_i2, var_i3);\n"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        char text[2048];
+        snprintf(text, sizeof(text), "var_L3: \n%s  var_i1 = var_l1;\n" DIVIDE("%s%s%s%s"), LOAD, lines[i], CHANGE("8"),
+                 LIMIT "  var_i0 = var_i0 != var_i1;\n", BACK);
+        struct tf_buffer result = versioned(text);
+        CHECK(strstr((const char *)result.bytes, "if (TF_TURNS_FEW(loop_n, 128u)) {\nTF_UNROLL\ndo {\n") != NULL);
+        CHECK(strstr((const char *)result.bytes, "} while (loop_k++ != loop_n);\n} else {\ndo {\n") != NULL);
+        tf_buffer_dispose(&result);
+    }
+    /* Not for a divisor that stays. */
+    struct tf_buffer result =
+        versioned(LOOP(LOAD "  var_i3 = 7u;\n  var_i2 = I32_REM_S(var_i2, var_i3);\n  var_i3 = var_l7;\n"
+                       "  var_i2 = I32_REM_S(var_i2, var_i3);\n" CHANGE("8"), LIMIT "  var_i0 = var_i0 != var_i1;\n"));
+    CHECK(strstr((const char *)result.bytes, "loop_k") != NULL && strstr((const char *)result.bytes, "FEW") == NULL);
+    tf_buffer_dispose(&result);
+}
+
+static void saturation_is_without_branches(void)
+{
+    HAS(LOOP(LOAD "  var_i1 = I32_TRUNC_SAT_S_F64(var_d0);\n  var_i2 = I32_TRUNC_SAT_S_F32(var_f3);\n" CHANGE("8"),
+             LIMIT "  var_i0 = var_i0 != var_i1;\n"),
+        "u32 const loop_z = TF_HIDDEN_ZERO;\n", "var_i1 = TF_SATURATE_F64(var_d0, loop_z);\n",
+        "var_i2 = TF_SATURATE_F32(var_f3, loop_z);\n");
+    /* Others stay. */
+    HAS(LOOP(LOAD "  var_i1 = I32_TRUNC_S_F64(var_d0);\n  var_i2 = I32_TRUNC_SAT_U_F32(var_f3);\n" CHANGE("8"),
+             LIMIT "  var_i0 = var_i0 != var_i1;\n"),
+        "u64 loop_k = 0;\ndo {\n", "  var_i2 = I32_TRUNC_SAT_U_F32(var_f3);\n");
+}
+
 #define CHANGE_BY(step) "  var_i0 = var_l1;\n  var_i1 = " step ";\n  var_i0 += var_i1;\n  var_l1 = var_i0;\n"
 
 static void steps_may_be_variables(void)
@@ -249,6 +285,7 @@ static void turns_are_counted(void)
     CHECK(tf_turns_until_zero(5, 0) == TF_TURNS_UNKNOWN);
 }
 
-TEST_MAIN(TEST(counted_loops_get_a_second_version), TEST(vectors_are_aligned), TEST(steps_may_be_variables),
-          TEST(every_condition_is_counted), TEST(other_loops_stay), TEST(too_much_of_anything_stays),
-          TEST(second_versions_are_few), TEST(turns_are_counted))
+TEST_MAIN(TEST(counted_loops_get_a_second_version), TEST(vectors_are_aligned),
+          TEST(few_turns_of_divisions_are_written_out), TEST(saturation_is_without_branches),
+          TEST(steps_may_be_variables), TEST(every_condition_is_counted), TEST(other_loops_stay),
+          TEST(too_much_of_anything_stays), TEST(second_versions_are_few), TEST(turns_are_counted))

@@ -185,7 +185,8 @@ class Module:
         self.path = os.path.join(folder, "%d" % number)
         rng = random.Random("%s:%d" % (seed, number))
         if arguments.loops:
-            self.text, self.flags, self.passes = differential_loops.module(rng), ["--mvp-features"], []
+            self.text, self.passes = differential_loops.module(rng), []
+            self.flags = ["--mvp-features", "--enable-nontrapping-float-to-int"]
             self.assemble()
             return
         count = rng.choice([40, 200, 600, 1500, 3000])

@@ -1,7 +1,9 @@
 """Modules of counted loops, for differential.py: what compiler/loops.h is about. Their addresses are sums that run up
 and down, wrap at 2^32, start outside of the memory and come in, or the other way round; their conditions are of every
 kind, some of which are never met. Steps are constants or variables, 0 among these. Some loops are long and fill memory
-with words of 64 bits, for which the first turns are made apart."""
+with words of 64 bits, for which the first turns are made apart. Some divide by sums of what changes, now and then by 0
+or the least number by -1, and are written out turn by turn where turns are few; some saturate numbers that do not fit,
+and NaNs."""
 
 MEMORY = 65536
 STEPS = [1, 2, 3, 4, 5, 8, 12, 16, 24, 40, 64, 1000, 4096, 65536]
@@ -9,6 +11,13 @@ COMPARE = ["lt_u", "le_u", "gt_u", "ge_u", "lt_s", "le_s", "gt_s", "ge_s"]
 OPPOSITE = {"lt": "ge", "ge": "lt", "le": "gt", "gt": "le"}
 LOADS = {"i32": ["i32.load", "i32.load8_u", "i32.load16_s"], "i64": ["i64.load", "i64.load32_u"], "f64": ["f64.load"]}
 STORES = {"i32": ["i32.store", "i32.store8", "i32.store16"], "i64": ["i64.store", "i64.store16"], "f64": ["f64.store"]}
+DIVIDE = ["i32.div_s", "i32.rem_s", "i32.div_u", "i32.rem_u"]
+# Around the bounds, both zeroes, infinities, and NaNs, one of them signalling, as cells of 64 bits.
+NUMBERS = [0x0000000000000000, 0x8000000000000000, 0xbfe0000000000000, 0x41dfffffffc00000, 0x41dfffffffe00000,
+           0x41e0000000000000, 0xc1e0000000000000, 0xc1e0000000100000, 0xc1e0000000200000, 0x7ff0000000000000,
+           0xfff0000000000000, 0x7ff8000000000000, 0xfff0000000000001, 0x3ff8000000000000, 0x4197d784007ae148]
+NUMBERS_32 = [0x00000000, 0x80000000, 0xbf000000, 0x4effffff, 0x4f000000, 0xcf000000, 0xcf000001, 0x7f800000,
+              0xff800000, 0x7fc00000, 0xff800001, 0x3fc00000, 0x4cbebc20]
 HEAD = """(module
  (import "fuzzing-support" "log-i32" (func $log-i32 (param i32)))
  (import "fuzzing-support" "log-i64" (func $log-i64 (param i64)))
@@ -109,6 +118,40 @@ class Loop:
             load = "(i32.add %s (local.get $%s))" % (load, self.rng.choice("ijq"))
         return "(%s %s %s %s)" % (self.rng.choice(STORES[kind]), self.offset(), self.address(), load)
 
+    def divide(self):
+        """A quotient or remainder by something that changes in each turn, or does not."""
+        name = self.rng.choice("iijpq")
+        divisor = "(local.get $%s)" % name
+        if name in self.first and self.rng.random() < 0.9:  # small: never 0, mostly
+            least = self.rng.choice([1, 3, 8, 100, -1, -7])
+            divisor = "(i32.sub %s %s)" % (divisor, constant(self.first[name] - least))
+        dividend = self.rng.choice(["(local.get $sum)", "(i32.load %s %s)" % (self.offset(), self.address()),
+                                    "(i32.const -2147483648)"])
+        text = "(%s %s %s)" % (self.rng.choice(DIVIDE), dividend, divisor)
+        if self.rng.random() < 0.5:
+            return "(i32.store %s %s %s)" % (self.offset(), self.address(), text)
+        return "(local.set $sum (i32.sub (local.get $sum) %s))" % text
+
+    def saturate(self):
+        """A conversion, of what is in memory or a constant, whose result is stored, or used as a number again."""
+        kind = self.rng.choice(["f32", "f64"])
+        text = "(%s.load %s %s)" % (kind, self.offset(), self.address())
+        choice = self.rng.randrange(5)
+        if choice == 0:
+            value = self.rng.choice(NUMBERS if kind == "f64" else NUMBERS_32)
+            text = "(%s.reinterpret_i%s (i%s.const %d))" % (kind, kind[1:], kind[1:], value)
+        elif choice == 1:
+            text = "(%s.convert_i32_s (local.get $%s))" % (kind, self.rng.choice("ijq"))
+        elif choice == 2:
+            text = "(%s.mul %s (%s.const %s))" % (kind, text, kind, self.rng.choice(["0.5", "-0.25", "1e5"]))
+        text = "(i32.trunc_sat_%s_s %s)" % (kind, text)
+        choice = self.rng.randrange(4)
+        if choice == 0:
+            return "(local.set $sum (i32.xor (local.get $sum) %s))" % text
+        if choice == 1:
+            return "(%s.store %s %s (%s.convert_i32_s %s))" % (kind, self.offset(), self.address(), kind, text)
+        return "(%s %s %s %s)" % (self.rng.choice(STORES["i32"]), self.offset(), self.address(), text)
+
     def fill(self):
         """Stores that fill what a turn of `i` goes on by, mostly."""
         kind, text = self.rng.choice(["i64", "f64"]), "(i32.add (local.get $p) (local.get $i))"
@@ -144,7 +187,8 @@ class Loop:
                 for name, value in [*self.base.items(), *self.first.items()]]
         sets += ["(local.set $s%s %s)" % (name, operand(rng, self.cells, step)) for name, step in self.step.items()
                  if self.is_variable[name]]
-        body = self.fill() if self.is_fill else [self.statement() for _ in range(rng.randrange(1, 5))]
+        kinds = [self.statement] * 4 + rng.choice([[], [], [self.divide] * 2, [self.saturate] * 3])
+        body = self.fill() if self.is_fill else [rng.choice(kinds)() for _ in range(rng.randrange(1, 5))]
         changes = ["(local.set $%s (i32.add (local.get $%s) %s))" %
                    (name, name, "(local.get $s%s)" % name if self.is_variable[name] else constant(step))
                    for name, step in self.step.items()]
@@ -162,6 +206,10 @@ class Loop:
 
 def module(rng):
     """Text of a whole module."""
-    fill = "".join(" (data (i32.const %d) \"%s\")\n" % (256 * at, "".join("\\%02x" % rng.randrange(256)
-                                                                      for _ in range(256))) for at in range(256))
+    cells = [rng.choice(NUMBERS) if rng.random() < 0.3 else rng.choice(NUMBERS_32) << 32 | rng.choice(NUMBERS_32)
+             if rng.random() < 0.3 else rng.randrange(1 << 64) for _ in range(MEMORY // 8)]
+    filled = b"".join(cell.to_bytes(8, "little") for cell in cells)
+    fill = "".join(" (data (i32.const %d) \"%s\")\n" % (256 * at, "".join("\\%02x" % byte for byte in
+                                                                      filled[256 * at:256 * at + 256]))
+                   for at in range(256))
     return HEAD + fill + "".join(Loop(rng).text(number) for number in range(rng.randrange(4, 16))) + TAIL
