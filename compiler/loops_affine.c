@@ -68,6 +68,33 @@ static uint32_t find(struct tf_loop *loop, struct tf_loop_name name)
     return i;
 }
 
+static bool has_product(const struct tf_loop *loop, const struct tf_loop_value *value)
+{
+    for (uint32_t i = 0; i < value->term_count; i++)
+        if (loop->names[value->terms[i].variable].kind == '*')
+            return true;
+    return false;
+}
+
+static struct tf_loop_value product_of(struct tf_loop *loop, const struct tf_loop_value *a,
+                                       const struct tf_loop_value *b)
+{
+    struct tf_loop_name const name = {'*', loop->product_count};
+    if (is_constant(b))
+        return multiply(a, b->constant);
+    if (is_constant(a))
+        return multiply(b, a->constant);
+    if (!a->is_known || !b->is_known || has_product(loop, a) || has_product(loop, b) ||
+        loop->product_count == TF_LOOP_PRODUCTS_MAX)
+        return unknown;
+    uint32_t const variable = find(loop, name);
+    if (variable == TF_LOOP_VARIABLES_MAX)
+        return unknown;
+    struct tf_loop_product *const product = &loop->products[loop->product_count++];
+    *product = (struct tf_loop_product){(uint8_t)variable, *a, *b};
+    return loop->values[variable];
+}
+
 static struct tf_loop_value condition_of(struct tf_loop *loop, enum tf_loop_relation relation, bool is_signed,
                                          const struct tf_loop_value *left, const struct tf_loop_value *right)
 {
@@ -106,7 +133,7 @@ static struct tf_loop_value result_of(struct tf_loop *loop, const struct tf_loop
     case TF_LOOP_SUBTRACT:
         return add(a, b, UINT32_MAX);
     case TF_LOOP_MULTIPLY:
-        return is_constant(b) ? multiply(a, b->constant) : is_constant(a) ? multiply(b, a->constant) : unknown;
+        return product_of(loop, a, b);
     case TF_LOOP_SHIFT:
         return is_constant(b) ? multiply(a, 1u << (b->constant & 31)) : unknown;
     case TF_LOOP_NOT:
@@ -183,6 +210,25 @@ static bool step_of(const struct tf_loop *loop, const struct tf_loop_value *valu
 static bool is_zero(const struct tf_loop_step *step)
 {
     return !step->is_variable && step->constant == 0;
+}
+
+/* What a product is at the head of the next turn, once that is known of its sides: if one stays and the other changes
+ * by a constant, the product changes by as many times the one that stays. */
+static void follow_products(struct tf_loop *loop)
+{
+    for (uint32_t i = 0; i < loop->product_count; i++) {
+        const struct tf_loop_product *const product = &loop->products[i];
+        struct tf_loop_value *const value = &loop->values[product->variable];
+        struct tf_loop_step left, right;
+        if (!step_of(loop, &product->left, &left) || !step_of(loop, &product->right, &right))
+            *value = unknown;
+        else if (is_zero(&right) && !left.is_variable)
+            *value = add(value, &product->right, (uint32_t)left.constant);
+        else if (is_zero(&left) && !right.is_variable)
+            *value = add(value, &product->left, (uint32_t)right.constant);
+        else
+            *value = unknown;
+    }
 }
 
 /* x + c >= x, the idiom for a sum that does not wrap, says that x is below 2^32 - c. */
@@ -313,7 +359,11 @@ static bool is_divided_by_turn(const struct tf_loop *loop)
 bool tf_loops_analyse(struct tf_loop *loop)
 {
     loop->variable_count = loop->condition_count = loop->access_count = loop->group_count = loop->divisor_count = 0;
-    if (!run(loop) || !find_turn(loop))
+    loop->product_count = 0;
+    if (!run(loop))
+        return false;
+    follow_products(loop);
+    if (!find_turn(loop))
         return false;
     make_groups(loop);
     loop->is_divided_by_turn = is_divided_by_turn(loop);

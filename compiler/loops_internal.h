@@ -18,6 +18,7 @@
 #define TF_LOOP_GROUPS_MAX 12u
 #define TF_LOOP_CONDITIONS_MAX 16u
 #define TF_LOOP_DIVISORS_MAX 16u
+#define TF_LOOP_PRODUCTS_MAX 4u
 #define TF_LOOP_STEP_MAX (1 << 20)
 /* A C compiler's time for a function of very many loops is not linear, and second versions are to be no way to spend
  * it: what comes behind so many stays as it is. */
@@ -27,7 +28,7 @@
 /* ---- lines ---- */
 
 struct tf_loop_name {
-    uint8_t kind; /* 'i', 'l', …: the letter of var_i0 */
+    uint8_t kind; /* 'i', 'l', …: the letter of var_i0; '*': a product of the loop */
     uint32_t number;
 };
 
@@ -81,6 +82,12 @@ struct tf_loop_value {
     } terms[TF_LOOP_TERMS_MAX]; /* ascending by variable, no factor 0 */
 };
 
+/* Counts as a variable, which is what it would be at the head. Neither side has a product in it. */
+struct tf_loop_product {
+    uint8_t variable;
+    struct tf_loop_value left, right;
+};
+
 struct tf_loop_condition {
     enum tf_loop_relation relation;
     bool is_signed;
@@ -119,13 +126,15 @@ struct tf_loop {
     struct tf_loop_name names[TF_LOOP_VARIABLES_MAX];
     struct tf_loop_value values[TF_LOOP_VARIABLES_MAX];
     uint32_t variable_count;
+    struct tf_loop_product products[TF_LOOP_PRODUCTS_MAX];
+    uint32_t product_count;
     struct tf_loop_condition conditions[TF_LOOP_CONDITIONS_MAX];
     uint32_t condition_count;
     struct tf_loop_access accesses[TF_LOOP_ACCESSES_MAX];
     uint32_t access_count;
     struct tf_loop_group groups[TF_LOOP_GROUPS_MAX];
     uint32_t group_count;
-    struct tf_loop_value divisors[TF_LOOP_DIVISORS_MAX]; /* those not constant; what comes behind so many is not noted */
+    struct tf_loop_value divisors[TF_LOOP_DIVISORS_MAX]; /* not constant; what comes behind so many is not noted */
     uint32_t divisor_count;
     bool is_divided_by_turn; /* a divisor is another one in each turn, by a constant */
     bool has_saturation;

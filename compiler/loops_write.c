@@ -14,7 +14,14 @@ static void write_value(const struct tf_loop *loop, const struct tf_loop_value *
     tf_buffer_printf(text, "(u32)(%" PRIu32 "u", value->constant);
     for (uint32_t i = 0; i < value->term_count; i++) {
         struct tf_loop_name const name = loop->names[value->terms[i].variable];
-        tf_buffer_printf(text, " + var_%c%" PRIu32, name.kind, name.number);
+        if (name.kind == '*') {
+            tf_buffer_append_text(text, " + ");
+            write_value(loop, &loop->products[name.number].left, text);
+            tf_buffer_append_text(text, " * ");
+            write_value(loop, &loop->products[name.number].right, text);
+        } else {
+            tf_buffer_printf(text, " + var_%c%" PRIu32, name.kind, name.number);
+        }
         if (value->terms[i].factor != 1)
             tf_buffer_printf(text, " * %" PRIu32 "u", value->terms[i].factor);
     }

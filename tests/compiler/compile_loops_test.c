@@ -139,6 +139,21 @@ static void steps_may_be_variables(void)
     stays(LOOP(LOAD CHANGE_BY("var_l5"), "  var_l5 = var_i0;\n" LIMIT "  var_i0 = var_i0 < var_i1;\n"));
 }
 
+#define TIMES(other) "  var_i0 = var_l1;\n  var_i1 = " other ";\n  var_i0 *= var_i1;\n"                              \
+                     "  var_d0 = f64_load(&instance->w2c_M0, (u64)(var_i0));\n"
+
+static void products_are_followed(void)
+{
+    HAS(LOOP(TIMES("var_l5") CHANGE("8"), LIMIT "  var_i0 = var_i0 != var_i1;\n"),
+        "u64 const loop_g0 = (u32)(0u + (u32)(0u + var_l1) * (u32)(0u + var_l5));\n",
+        "u64 const loop_s0 = (u32)(0u + var_l5 * 8u);\n", "& (loop_n * loop_s0 <= 4294967295u)",
+        "f64_load(&instance->w2c_M0, (loop_g0 + loop_k * loop_s0));");
+    /* Of two that change, a variable step, and what is changed by something unknown. */
+    stays(LOOP(TIMES("var_l1") CHANGE("8"), LIMIT "  var_i0 = var_i0 != var_i1;\n"));
+    stays(LOOP(TIMES("var_l5") CHANGE_BY("var_l6"), LIMIT "  var_i0 = var_i0 < var_i1;\n"));
+    stays(LOOP(TIMES("var_l5") "  var_l5 = var_i0;\n" CHANGE("8"), LIMIT "  var_i0 = var_i0 != var_i1;\n"));
+}
+
 static void every_condition_is_counted(void)
 {
     HAS(LOOP(LOAD CHANGE("8"), LIMIT "  var_i0 = var_i0 < var_i1;\n"),
@@ -287,5 +302,6 @@ static void turns_are_counted(void)
 
 TEST_MAIN(TEST(counted_loops_get_a_second_version), TEST(vectors_are_aligned),
           TEST(few_turns_of_divisions_are_written_out), TEST(saturation_is_without_branches),
-          TEST(steps_may_be_variables), TEST(every_condition_is_counted), TEST(other_loops_stay),
-          TEST(too_much_of_anything_stays), TEST(second_versions_are_few), TEST(turns_are_counted))
+          TEST(steps_may_be_variables), TEST(products_are_followed), TEST(every_condition_is_counted),
+          TEST(other_loops_stay), TEST(too_much_of_anything_stays), TEST(second_versions_are_few),
+          TEST(turns_are_counted))

@@ -1,9 +1,9 @@
 """Modules of counted loops, for differential.py: what compiler/loops.h is about. Their addresses are sums that run up
-and down, wrap at 2^32, start outside of the memory and come in, or the other way round; their conditions are of every
-kind, some of which are never met. Steps are constants or variables, 0 among these. Some loops are long and fill memory
-with words of 64 bits, for which the first turns are made apart. Some divide by sums of what changes, now and then by 0
-or the least number by -1, and are written out turn by turn where turns are few; some saturate numbers that do not fit,
-and NaNs."""
+and down, wrap at 2^32, start outside of the memory and come in, or the other way round; some have a product in them.
+Their conditions are of every kind, some of which are never met. Steps are constants or variables, 0 among these. Some
+loops are long and fill memory with words of 64 bits, for which the first turns are made apart. Some divide by sums of
+what changes, now and then by 0 or the least number by -1, and are written out turn by turn where turns are few; some
+saturate numbers that do not fit, and NaNs."""
 
 MEMORY = 65536
 STEPS = [1, 2, 3, 4, 5, 8, 12, 16, 24, 40, 64, 1000, 4096, 65536]
@@ -73,6 +73,9 @@ class Loop:
         if self.step["i"] < 0:
             inside += -self.step["i"] * self.turns
         self.factor = 1 if self.is_fill else rng.choice([1, 1, 1, 2, 4, 8, 3])
+        self.is_product = not self.is_fill and rng.random() < 0.2
+        if self.is_product:
+            self.base["m"] = self.factor = rng.choice([1, 2, 3, 4, 8, 16, 24, 0, -1, 1 << 16, 1 << 31])
         self.base["p"] = inside - self.factor * self.first["i"]
         if rng.random() < 0.15:
             self.base["p"] += rng.choice([MEMORY, -MEMORY, 1 << 31, -4000, 60000])
@@ -89,7 +92,9 @@ class Loop:
 
     def address(self):
         i = "(local.get $i)"
-        if self.factor in (2, 4, 8) and self.rng.random() < 0.5:
+        if self.is_product:
+            i = self.rng.choice(["(i32.mul %s (local.get $m))", "(i32.mul (local.get $m) %s)"]) % i
+        elif self.factor in (2, 4, 8) and self.rng.random() < 0.5:
             i = "(i32.shl %s (i32.const %d))" % (i, self.factor.bit_length() - 1)
         elif self.factor != 1:
             i = "(i32.mul %s (i32.const %d))" % (i, self.factor)
@@ -200,8 +205,9 @@ class Loop:
         turn = self.turn()
         lines = self.cells + sets + ["(loop $more", *[" " + line for line in body], " (br_if $more %s))" % turn]
         lines += ["(call $log-i32 (local.get $%s))" % name for name in ("i", "j", "sum", "fuel")]
-        return ' (func (export "w%d") (local $p i32) (local $q i32) (local $i i32) (local $j i32) (local $sum i32) ' \
-               '(local $fuel i32) (local $si i32) (local $sj i32)\n  %s)\n' % (number, "\n  ".join(lines))
+        return ' (func (export "w%d") (local $p i32) (local $q i32) (local $m i32) (local $i i32) (local $j i32) ' \
+               '(local $sum i32) (local $fuel i32) (local $si i32) (local $sj i32)\n  %s)\n' % (
+                   number, "\n  ".join(lines))
 
 
 def module(rng):
