@@ -6,7 +6,8 @@
  * twice, behind a check made once before the loop: those that are one straight run of statements, come back to their
  * head by one counted branch, and access memory at addresses that change by the same in each turn. Where no such
  * address wraps, they are 64-bit sums of a start and a count; else the loop is what wasm2c wrote. The first turns are
- * made apart where that makes stored vectors aligned.
+ * made apart where that makes stored vectors aligned; a few turns that divide by what changes are written out, where
+ * their number is known; and saturating conversions have no branch.
  *
  * Two properties, of which the first does not rest on the second:
  *   safe:  what the check lets through is below 2^32, by the check itself, whatever the analysis believed of the loop;
