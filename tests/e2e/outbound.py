@@ -57,7 +57,13 @@ class Outbound(e2e.Case):
 
     def do(self, *lines, **arguments):
         body = "\n".join(lines).encode()
-        response = self.server.ask("/o.wasm", method="POST", body=body, **arguments)
+
+        def ran():
+            """503: one of several workers does not know of the function yet, and has run nothing."""
+            response = self.server.ask("/o.wasm", method="POST", body=body, **arguments)
+            return response if response.status != 503 else None
+
+        response = self.server.until(ran, "the function runs")
         self.assertEqual(response.status, 200, response)
         return response.body.decode("latin-1")
 

@@ -56,11 +56,9 @@ class Killed(e2e.Case):
         self.assertEqual(server.ask("/ok.wasm").body, b"fine")
 
     def test_restart_after_sigkill_of_everything(self):
-        server = e2e.Server(workers=2)
-        try:
+        with e2e.Server(workers=2) as server:
             server.put("ok.wasm", guests.answer("fine"))
             server.put("slow.wasm", guests.slow_to_build(salt=2))
-            server.start()
             server.wait_for("/ok.wasm", body=b"fine")
             for pid in [server.process.pid] + e2e.descendants(server.process.pid):
                 try:
@@ -71,22 +69,16 @@ class Killed(e2e.Case):
             server.start() # though a process that was killed lets go of its sockets a moment later
             server.wait_for("/ok.wasm", body=b"fine")
             server.wait_for("/slow.wasm", 200)
-        finally:
-            server.close()
 
     def test_restart_right_after_sigkill_of_the_supervisor(self):
-        server = e2e.Server(workers=2)
-        try:
+        with e2e.Server(workers=2) as server:
             server.put("ok.wasm", guests.answer("fine"))
-            server.start()
             server.wait_for("/ok.wasm", body=b"fine")
             for _ in range(5):
                 server.process.kill()
                 server.process.wait()
                 server.start()
                 server.wait_for("/ok.wasm", body=b"fine")
-        finally:
-            server.close()
 
     def test_a_taken_address_is_told(self):
         server = e2e.Server(workers=1)
@@ -101,10 +93,8 @@ class Killed(e2e.Case):
                 server.close()
 
     def test_a_worker_that_stands_still_is_replaced(self):
-        server = e2e.Server(workers=2, limits={"hang_s": 2})
-        try:
+        with e2e.Server(workers=2, limits={"hang_s": 2}) as server:
             server.put("ok.wasm", guests.answer("fine"))
-            server.start()
             server.wait_for("/ok.wasm", body=b"fine")
             before = server.worker_pids()
             os.kill(before[0], signal.SIGSTOP)
@@ -117,21 +107,15 @@ class Killed(e2e.Case):
             time.sleep(3) # one that is idle does not stand still
             self.assertEqual(len(set(server.worker_pids()) & set(before)), 1)
             self.assertEqual(server.log_text().count("has stood still"), 1)
-        finally:
-            server.close()
 
     def test_a_dead_supervisor_takes_its_children_along(self):
-        server = e2e.Server(workers=2)
-        try:
+        with e2e.Server(workers=2) as server:
             server.put("ok.wasm", guests.answer("fine"))
-            server.start()
             server.wait_for("/ok.wasm", body=b"fine")
             children = e2e.descendants(server.process.pid)
             server.process.kill()
             server.process.wait()
             server.until(lambda: not e2e.running(children), "no child outlives the supervisor", 20)
-        finally:
-            server.close()
 
 
 if __name__ == "__main__":

@@ -73,10 +73,8 @@ class Crashes(e2e.Case):
                      ["quarantine"] == [], "status says so", 10)
 
     def test_idle_deaths_blame_nobody(self):
-        server = e2e.Server(workers=1)
-        try:
+        with e2e.Server(workers=1) as server:
             server.put("ok.wasm", guests.answer("fine"))
-            server.start()
             server.wait_for("/ok.wasm")
             for _ in range(5):
                 time.sleep(0.3) # the answer is there before its guest is put back: that still is running it
@@ -86,8 +84,6 @@ class Crashes(e2e.Case):
                 server.wait_for("/ok.wasm", seconds=20)
             self.assertNotIn("died while it ran", server.log_text())
             self.assertNotIn("in quarantine", server.log_text())
-        finally:
-            server.close()
 
 
 class Bounds(e2e.Case):

@@ -211,10 +211,8 @@ class Life(e2e.Case):
         self.assertEqual(server.worker_pids(), workers)
 
     def test_what_was_asked_last_is_told(self):
-        server = e2e.Server(workers=2)
-        try:
+        with e2e.Server(workers=2) as server:
             server.put("ok.wasm", guests.answer("fine"))
-            server.start()
             server.wait_for("/ok.wasm")
             for number in range(20):
                 server.ask("/ok.wasm?last%d" % number)
@@ -224,16 +222,12 @@ class Life(e2e.Case):
             with open(glob.glob(os.path.join(server.cache, "state", "*", "server.json"))[0],
                       encoding="utf-8") as stream:
                 self.assertTrue(json.load(stream)["stopped"])
-        finally:
-            server.close()
 
     def test_without_an_access_log(self):
         """Requests are counted all the same, what stood in a worker's sums at the stop included."""
-        server = e2e.Server(workers=1, config="logs:\n  access_format: off\n")
-        try:
+        with e2e.Server(workers=1, config="logs:\n  access_format: off\n") as server:
             server.put("ok.wasm", guests.answer("fine"), site="a.example")
             server.put("bad.wasm", guests.module(guests.TRAP), site="a.example")
-            server.start()
             server.wait_for("/ok.wasm", host="a.example")
             server.wait_for("/bad.wasm", host="a.example", status=502)
             for _ in range(10):
@@ -252,8 +246,6 @@ class Life(e2e.Case):
             self.assertEqual(counts()["statuses"]["200"], before + 25)
             self.assertEqual(observe.metrics(server)["workers"][0]["bad"], 0)
             self.assertEqual(glob.glob(os.path.join(server.cache, "log", "*", "access.log")), [])
-        finally:
-            server.close()
 
     def test_a_folder_and_a_form(self):
         folder = tempfile.mkdtemp(prefix="tf-e2e-logs-")
