@@ -9,10 +9,18 @@ text. Whatever else a benchmark keeps (all runs, say) stands beside.
 import json
 import os
 import platform
+import random
 import re
 import statistics
 import subprocess
 import time
+
+
+def interval(values, seed=1):
+    """Median, and the bootstrap's 95 % interval of it."""
+    source = random.Random(seed)
+    medians = sorted(statistics.median(source.choices(values, k=len(values))) for _ in range(10000))
+    return statistics.median(values), medians[249], medians[9749]
 
 
 def first_line(*words):

@@ -70,9 +70,10 @@ static void add_strict_transport(struct tf_worker *worker, h2o_req_t *req)
 
 bool tf_https_answer(struct tf_worker *worker, h2o_req_t *req)
 {
-    const struct tf_connection *const connection = tf_connection_of(req);
+    struct tf_connection *const connection = tf_connection_of(req);
     if (!connection->is_tls)
         return answer_challenge(worker, req) || (worker->config->redirects && redirect(worker, req));
+    tf_tls_give_ticket(connection);
     size_t const length = strlen(connection->tls_host);
     bool const is_its_own =
         (req->authority.len == length && memcmp(req->authority.base, connection->tls_host, length) == 0) ||

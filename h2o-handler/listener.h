@@ -25,6 +25,7 @@ struct tf_connection {
     h2o_accept_ctx_t *accept;
     h2o_socket_t *socket;
     char *tls_host;     /* owned; the name that the client asked for in its handshake; NULL: no TLS, or none yet */
+    SSL *ssl;           /* libh2o's, while a session ticket is due on it, and else NULL */
     bool is_tls;
     bool has_waited;    /* for its host's first certificate (tls_wait.h) */
     bool is_challenge;  /* the handshake was for the answer to a challenge alone */

@@ -191,6 +191,7 @@ static int judge_client_hello(SSL *ssl, int *alert, struct tf_tls *tls)
     }
     free(connection->tls_host);
     connection->tls_host = name;
+    connection->ssl = ssl;
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -270,6 +271,13 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
         return i == 0 && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
     }
     return 0;
+}
+
+void tf_tls_give_ticket(struct tf_connection *connection)
+{
+    if (connection->ssl != NULL)
+        (void)SSL_new_session_ticket(connection->ssl); /* fails where TLS 1.2 has given it by now */
+    connection->ssl = NULL;
 }
 
 /* ---- the certificate service ---- */
@@ -364,9 +372,9 @@ static int make_context(struct tf_tls *tls, struct tf_error *error)
     SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-    /* Sessions are the client's to keep, as tickets; one is enough, as each use of it gives a new one. */
+    /* Sessions are the client's to keep, as tickets. In TLS 1.3 they are given by tf_tls_give_ticket. */
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_num_tickets(context, 0);
     SSL_CTX_set_timeout(context, SESSION_S);
     SSL_CTX_set_msg_callback(context, on_message);
     SSL_CTX_set_msg_callback_arg(context, tls);

@@ -20,6 +20,7 @@
 #include "h2o-handler/place.h"
 #include <terrafirma/error.h>
 
+struct tf_connection;
 struct tf_tls;
 
 struct tf_tls_config {
@@ -40,6 +41,10 @@ int tf_tls_watch(struct tf_tls *tls, h2o_loop_t *loop, struct tf_error *error);
 /* When no connection is left. */
 void tf_tls_destroy(struct tf_tls **tls);
 SSL_CTX *tf_tls_context(struct tf_tls *tls);
+/* Has the connection's first answer bring a session ticket, in the same write; one at the end of the handshake would
+ * take a write of its own. To be called when the next thing that happens on the connection is the answer: libh2o takes
+ * what OpenSSL writes while it reads for an attack. */
+void tf_tls_give_ticket(struct tf_connection *connection);
 /* Tells the service that a host that is served has no certificate, now and then. */
 void tf_tls_want(struct tf_tls *tls, const char *host);
 /* The answer to a challenge of http-01, valid until the loop's next turn; base NULL: no such token. */

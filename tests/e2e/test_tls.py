@@ -134,6 +134,20 @@ class Serving(unittest.TestCase):
                     self.assertFalse(connection.socket.session_reused, (version, other))
                     self.assertEqual(connection.ask("/page.txt", host=other).body, b"page of " + other.encode())
 
+    def test_tickets_come_with_the_first_answer_alone(self):
+        request = "%s /page.txt HTTP/1.1\r\nHost: %s\r\n%s\r\n"
+        last = request % ("GET", "a.test", "Connection: close\r\n")
+        for texts, tickets in ((last, 1), (request % ("GET", "a.test", "") * 5 + last, 1),
+                               (request % ("GET", "b.test", "") + last, 1), # 421
+                               (request % ("POST", "a.test", "Content-Length: 2\r\n") + "ab" + last, 1),
+                               ("not a request\r\n\r\n", 0)):
+            said = self.server.s_client("-servername", "a.test", "-tls1_3", "-ign_eof", "-msg", text=texts)
+            self.assertEqual(said.count("NewSessionTicket"), tickets, texts)
+            self.assertIn("HTTP/1.1 ", said)
+            if tickets:
+                self.assertIn("page of a.test", said)
+                self.assertLess(said.index("NewSessionTicket"), said.index("HTTP/1.1 "), texts)
+
     def test_misdirected_request(self):
         with self.server.secure("a.test") as connection:
             self.assertEqual(connection.ask("/page.txt", host="b.test").status, 421)

@@ -124,6 +124,12 @@ class Server(e2e.Server):
         lines += ["  %s: %s" % pair for pair in (tls or {}).items()]
         super().__init__(workers, limits, config + "\n".join(lines) + "\n")
 
+    def start(self):
+        super().start()
+        self.until(lambda: not any(b"is starting" in self.ask("/is-there-anybody").body for _ in range(8)),
+                   "all workers have routes")
+        return self
+
     def close(self):
         super().close()
         shutil.rmtree(self.certificates, ignore_errors=True)
