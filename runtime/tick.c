@@ -7,8 +7,9 @@
  * starts the timer, which then signals the runtime's thread every slice (a timer signal comes on time even when all
  * cores are busy, a thread's wake-up does not). Its own wake-ups are most of what it costs, so it looks every other
  * slice, and in between only where it saw a turn that was young: none lasts longer than two slices before the timer is
- * on. After some ticks without a long turn the handler stops the timer again. Where no turn is taken at all for a
- * while, the look-out sleeps for good until the next turn wakes it.
+ * on. Where it has not seen a long turn for some seconds it looks every eighth slice: the first long turn after that
+ * may last so much longer, no other. After some ticks without a long turn the handler stops the timer again. Where no
+ * turn is taken at all for a while, the look-out sleeps for good until the next turn wakes it.
  *
  * A guest is only ever interrupted inside its own text; in host code the tick leaves a note that the next host call
  * reads on entry. The handler does not switch stacks itself: it rewrites the interrupted context so that the thread
@@ -43,6 +44,11 @@
 #define SLICE_LEAST_NS (250 * 1000ull)
 /* Looks without a turn before the look-out sleeps for good. */
 #define IDLE_LOOKS_MAX 128u
+/* Looks without a long turn before the look-out looks less often, and how often it then does, in slices. Who makes a
+ * turn last long just to make others wait can do so once in that many looks. */
+#define CALM_LOOKS 2048u
+#define BUSY_SLICES 2u
+#define CALM_SLICES 8u
 
 uint64_t tf_xsave_bytes;
 
@@ -153,17 +159,16 @@ static void *look_out(void *argument)
     struct tf_runtime *const runtime = argument;
     struct tf_tick *const tick = &runtime->tick;
     uint64_t turns_seen = 0, pause_ns = runtime->slice_ns;
-    uint32_t idle_looks = 0;
+    uint32_t idle_looks = 0, calm_looks = 0;
     while (!atomic_load(&tick->stop)) {
         sleep_ns(pause_ns);
-        pause_ns = 2 * runtime->slice_ns;
         uint64_t const turns = atomic_load(&runtime->turns), turn_ns = running_turn_ns(runtime);
-        if (turn_ns >= runtime->slice_ns / 2) {
-            if (!atomic_exchange(&tick->timer_on, true))
-                set_timer(runtime, 1, runtime->slice_ns);
-        } else if (turn_ns > 0) {
-            pause_ns = runtime->slice_ns;
-        }
+        bool const is_long = turn_ns >= runtime->slice_ns / 2;
+        if (is_long && !atomic_exchange(&tick->timer_on, true))
+            set_timer(runtime, 1, runtime->slice_ns);
+        calm_looks = is_long ? 0 : calm_looks + (calm_looks < CALM_LOOKS);
+        bool const is_calm = calm_looks >= CALM_LOOKS, is_young = turn_ns > 0 && !is_long;
+        pause_ns = runtime->slice_ns * (is_calm ? CALM_SLICES : is_young ? 1 : BUSY_SLICES);
         if (turns != turns_seen || turn_ns > 0) {
             idle_looks = 0;
         } else if (++idle_looks >= IDLE_LOOKS_MAX) {
