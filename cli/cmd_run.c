@@ -297,7 +297,7 @@ static int run_function(struct run *run, struct tf_runtime *runtime, const struc
     struct tf_function_source const source = {.abi = module->abi,
                                               .text_begin = module->text_begin,
                                               .text_end = module->text_end,
-                                              .image_fd = module->image_fd,
+                                              .image = module->image,
                                               .image_bytes = module->image_bytes};
     const char *path = run->path != NULL ? run->path : run->default_path;
     struct tf_request const request = {.method = text_of(run->method != NULL ? run->method : "GET"),

@@ -39,7 +39,7 @@ int tf_file_open_beneath(int folder_fd, const char *path, uint64_t flags, uint64
 static size_t place_of(int fd, char ret_name[NAME_BYTES])
 {
     char link[64];
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", fd); /* threads may have tables of their own */
     ssize_t const length = readlink(link, ret_name, NAME_BYTES);
     if (length <= 0 || length == NAME_BYTES)
         return 0;

@@ -189,7 +189,7 @@ static void create_function(struct tf_worker *worker, struct tf_entry *entry)
         .abi = entry->module->abi,
         .text_begin = entry->module->text_begin,
         .text_end = entry->module->text_end,
-        .image_fd = entry->module->image_fd,
+        .image = entry->module->image,
         .image_bytes = entry->module->image_bytes,
     };
     struct tf_error error = {0};
@@ -206,7 +206,7 @@ static void create_function(struct tf_worker *worker, struct tf_entry *entry)
     entry->bytes = bytes_of(entry->module);
     worker->functions.loaded++;
     worker->functions.bytes += entry->bytes;
-    tf_module_close_image(entry->module); /* the function has a copy */
+    tf_module_drop_image(entry->module); /* the function has a copy */
 }
 
 static void run_load(struct tf_io_job *io)

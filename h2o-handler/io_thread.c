@@ -129,6 +129,11 @@ void tf_io_thread_submit(struct tf_io_thread *thread, struct tf_io_job *job)
     pthread_mutex_unlock(&thread->mutex);
 }
 
+bool tf_io_thread_has_ended(const struct tf_io_thread *thread)
+{
+    return thread->joined;
+}
+
 bool tf_io_thread_destroy(struct tf_io_thread **thread_pointer, unsigned wait_ms)
 {
     struct tf_io_thread *const thread = *thread_pointer;

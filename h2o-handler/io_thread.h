@@ -29,6 +29,9 @@ int tf_io_thread_create_nice(h2o_multithread_queue_t *queue, const char *name, i
                              struct tf_io_thread **ret_thread, struct tf_error *error);
 /* From the event loop. The job is the thread's until `done`. */
 void tf_io_thread_submit(struct tf_io_thread *thread, struct tf_io_job *job);
+/* From the event loop. True in `done` while tf_io_thread_destroy takes what is left: what the thread had open is then
+ * no longer to be closed. A worker's loop has a table of descriptors of its own, where the number means another. */
+bool tf_io_thread_has_ended(const struct tf_io_thread *thread);
 /* Runs what was submitted, waiting at most `wait_ms` for it, calls `done` for each, and frees the thread. False when it
  * hangs in a system call (a dead network mount): then it is left behind for the end of the process, and the queue with
  * it. Nulls the pointer; tolerates NULL. */

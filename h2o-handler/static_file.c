@@ -41,7 +41,7 @@ static void free_job(struct tf_static_job *job)
     free(job->chunk);
     free(job->file.link_path);
     job->chunk = NULL;
-    if (job->file.fd == -1) {
+    if (job->file.fd == -1 || tf_io_thread_has_ended(job->worker->files)) {
         free(job);
         return;
     }

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
@@ -163,6 +164,15 @@ static int listen_tls(struct tf_worker *worker, struct tf_error *error)
                                            config->tls_listen_count, error);
 }
 
+/* From here on the loop has a table of descriptors of its own, the other threads have theirs together. Where a table is
+ * one thread's alone, the kernel counts no references to a file during a call, and calls are most of what a request
+ * costs. What is opened after this is for its own side only; what was open before stays open on both until it is closed
+ * on both, or the process ends. */
+static int part_descriptors(struct tf_error *error)
+{
+    return unshare(CLONE_FILES) == 0 ? 0 : tf_error_system(error, "cannot make a table of descriptors of its own");
+}
+
 static int make(struct tf_worker *worker, struct tf_error *error)
 {
     const struct tf_worker_config *const config = worker->config;
@@ -196,7 +206,7 @@ static int make(struct tf_worker *worker, struct tf_error *error)
         return result;
     if ((result = tf_gone_init(&worker->gone, worker->server.loop, error)) != 0 ||
         (result = tf_calls_watch(worker, error)) != 0 ||
-        (result = watch_stop(worker, error)) != 0)
+        (result = watch_stop(worker, error)) != 0 || (result = part_descriptors(error)) != 0)
         return result;
     return tf_worker_confine_calls(error);
 }

@@ -1,5 +1,6 @@
 /*
- * Artifact → module: verified, mapped, immutable, reference-counted.
+ * Artifact → module: verified, mapped, immutable, reference-counted. It keeps no descriptor: the thread that loads it
+ * need not share its table of them with the one that uses it.
  *
  * Loading happens on the loader thread (or in `terrafirma run`), never on an event loop. Order of checks, each before
  * anything is mapped: cache (signature, format, hashes), ABI version, CPU level; while it is mapped: that the object
@@ -20,7 +21,7 @@ struct tf_module {
     const struct tf_abi_module *abi; /* in the object's read-only data */
     const uint8_t *base, *end;             /* the object's mappings, whole */
     const uint8_t *text_begin, *text_end;  /* the executable one */
-    int image_fd;                          /* -1: no image; owned */
+    const uint8_t *image;                  /* mapped, owned; NULL: none */
     uint64_t image_bytes;
     struct tf_manifest manifest;           /* owned */
     uint32_t references;                   /* atomic */
@@ -31,8 +32,8 @@ struct tf_module {
  * Errors: those of tf_cache_get, ABI, CPU, CORRUPT (no such object as we build, the descriptor lies), SYSTEM. Any
  * thread. */
 int tf_module_load(struct tf_cache *cache, const char *key, struct tf_module **ret_module, struct tf_error *error);
-/* Closes image_fd, for who has what it needs of it: a worker has many modules, and few descriptors. One thread. */
-void tf_module_close_image(struct tf_module *module);
+/* Unmaps the image, for who has a copy of it. One thread. */
+void tf_module_drop_image(struct tf_module *module);
 /* Any thread. */
 void tf_module_retain(struct tf_module *module);
 /* Drops one reference and nulls the pointer; the last one unmaps the object, which other processors have to be told of:

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 
@@ -17,9 +17,24 @@ static int check_cpu(const struct tf_manifest *manifest, struct tf_error *error)
     return 0;
 }
 
-/* Takes the manifest and the image's descriptor out of the entry. */
+static int map_image(const struct tf_cache_entry *entry, const uint8_t **ret_image, struct tf_error *error)
+{
+    *ret_image = NULL;
+    if (entry->image_fd < 0)
+        return 0;
+    /* All of it now: this thread may wait for the disk, the one that copies it may not. */
+    void *const mapped = mmap(NULL, entry->manifest.image_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE,
+                              entry->image_fd, 0);
+    if (mapped == MAP_FAILED)
+        return tf_error_system(error, "mapping an image of %llu bytes",
+                               (unsigned long long)entry->manifest.image_bytes);
+    *ret_image = mapped;
+    return 0;
+}
+
+/* Takes the manifest out of the entry, with the image. */
 static struct tf_module *make_module(struct tf_cache_entry *entry, const struct tf_object *object,
-                                     const struct tf_abi_module *abi)
+                                     const struct tf_abi_module *abi, const uint8_t *image)
 {
     struct tf_module *const module = malloc(sizeof(*module));
     if (module == NULL)
@@ -30,12 +45,11 @@ static struct tf_module *make_module(struct tf_cache_entry *entry, const struct 
         .end = object->whole.end,
         .text_begin = object->text.begin,
         .text_end = object->text.end,
-        .image_fd = entry->image_fd,
+        .image = image,
         .image_bytes = entry->manifest.image_bytes,
         .manifest = entry->manifest,
         .references = 1,
     };
-    entry->image_fd = -1;
     entry->manifest = (struct tf_manifest){0};
     return module;
 }
@@ -47,13 +61,18 @@ static int map_module(struct tf_cache_entry *entry, struct tf_module **ret_modul
     if (result != 0)
         return result;
     const struct tf_abi_module *abi = NULL;
+    const uint8_t *image = NULL;
     result = tf_descriptor_find(&object, &entry->manifest, &abi, error);
+    if (result == 0)
+        result = map_image(entry, &image, error);
     if (result == 0) {
-        struct tf_module *const module = make_module(entry, &object, abi);
+        struct tf_module *const module = make_module(entry, &object, abi, image);
         if (module != NULL) {
             *ret_module = module;
             return 0;
         }
+        if (image != NULL)
+            munmap((void *)(uintptr_t)image, entry->manifest.image_bytes);
         result = tf_error_set(error, TF_ERR_SYSTEM, "no memory for a module");
     }
     tf_object_close(&object);
@@ -73,16 +92,16 @@ int tf_module_load(struct tf_cache *cache, const char *key, struct tf_module **r
         if (result != 0)
             tf_error_set(error, result, "artifact %s: %s", key, inner.text);
     }
-    /* Success or not, the object's descriptor is done with: its mapping stays without it. */
+    /* Success or not, the descriptors are done with: the mappings stay without them. */
     tf_cache_entry_dispose(&entry);
     return result;
 }
 
-void tf_module_close_image(struct tf_module *module)
+void tf_module_drop_image(struct tf_module *module)
 {
-    if (module->image_fd >= 0)
-        close(module->image_fd);
-    module->image_fd = -1;
+    if (module->image != NULL)
+        munmap((void *)(uintptr_t)module->image, module->image_bytes);
+    module->image = NULL;
 }
 
 void tf_module_retain(struct tf_module *module)
@@ -105,7 +124,7 @@ void tf_module_release(struct tf_module **module)
         return;
     struct tf_object object = {.whole = {released->base, released->end}};
     tf_object_close(&object);
-    tf_module_close_image(released);
+    tf_module_drop_image(released);
     tf_manifest_dispose(&released->manifest);
     free(released);
 }

@@ -93,29 +93,19 @@ static int check_source(const struct tf_function *function, struct tf_error *err
 
 /* Most images are mostly zeros: stacks, and memory that is there to be used. Pages of zeros are not written, and so
  * take no memory in the copy, which is a file of holes. `bytes` are whole pages. */
-static int copy_pages(int to, int from, uint64_t bytes)
+static int copy_pages(int to, const uint8_t *from, uint64_t bytes)
 {
     static uint8_t const zeros[TF_HOST_PAGE_BYTES];
-    _Alignas(16) uint8_t pages[16 * TF_HOST_PAGE_BYTES];
-    for (uint64_t at = 0; at < bytes;) {
-        ssize_t const n = pread(from, pages, bytes - at < sizeof(pages) ? bytes - at : sizeof(pages), (off_t)at);
-        if (n < (ssize_t)TF_HOST_PAGE_BYTES)
+    for (uint64_t at = 0; at < bytes; at += TF_HOST_PAGE_BYTES)
+        if (memcmp(from + at, zeros, TF_HOST_PAGE_BYTES) != 0 &&
+            pwrite(to, from + at, TF_HOST_PAGE_BYTES, (off_t)at) != TF_HOST_PAGE_BYTES)
             return -1;
-        uint64_t const count = (uint64_t)n / TF_HOST_PAGE_BYTES;
-        for (uint64_t i = 0; i < count; i++) {
-            const uint8_t *const page = pages + i * TF_HOST_PAGE_BYTES;
-            if (memcmp(page, zeros, TF_HOST_PAGE_BYTES) != 0 &&
-                pwrite(to, page, TF_HOST_PAGE_BYTES, (off_t)(at + i * TF_HOST_PAGE_BYTES)) != TF_HOST_PAGE_BYTES)
-                return -1;
-        }
-        at += count * TF_HOST_PAGE_BYTES;
-    }
     return 0;
 }
 
-/* A copy in memory of what lies at fd (or nothing), sealed so that nobody can change what slots map. */
-static int make_image(struct tf_function *function, int fd, uint64_t bytes, const struct tf_slot *changed,
-                      struct tf_error *error)
+/* A copy in memory of `image` (or of nothing), sealed so that nobody can change what slots map. */
+static int make_image(struct tf_function *function, const uint8_t *image, uint64_t bytes,
+                      const struct tf_slot *changed, struct tf_error *error)
 {
     uint64_t *const total = &function->runtime->counters.image_bytes;
     uint64_t const held = function->image_fd >= 0 ? function->image_bytes : 0;
@@ -125,8 +115,8 @@ static int make_image(struct tf_function *function, int fd, uint64_t bytes, cons
     int const copy = memfd_create("terrafirma-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (copy < 0 || ftruncate(copy, (off_t)bytes) != 0)
         goto fail;
-    uint64_t const from_fd = fd >= 0 ? (function->image_bytes < bytes ? function->image_bytes : bytes) : 0;
-    if (copy_pages(copy, fd, from_fd) != 0)
+    uint64_t const imaged = function->image_bytes < bytes ? function->image_bytes : bytes;
+    if (copy_pages(copy, image, image != NULL ? imaged : 0) != 0)
         goto fail;
     for (uint32_t i = 0; changed != NULL && i < changed->dirty.count; i++) {
         uint64_t at = (uint64_t)changed->dirty.runs[i].first * TF_HOST_PAGE_BYTES;
@@ -198,7 +188,7 @@ int tf_function_create(struct tf_runtime *runtime, const struct tf_function_sour
     struct tf_abi_module const *const abi = source->abi;
     function->runtime = runtime;
     function->source = *source;
-    function->source.image_fd = -1;
+    function->source.image = NULL;
     if (function->source.host == NULL)
         function->source.host = &tf_host_table;
     function->image_fd = -1;
@@ -215,8 +205,8 @@ int tf_function_create(struct tf_runtime *runtime, const struct tf_function_sour
         function->memory_pages_max = abi->memory_pages_max < operator_max ? abi->memory_pages_max : operator_max;
         function->memory_bytes = has_memory ? abi->memory_pages_min * TF_WASM_PAGE_BYTES : 0;
         if (source->image_bytes > 0) {
-            function->image_bytes = source->image_bytes; /* how much of the source's file there is to copy */
-            result = make_image(function, source->image_fd, source->image_bytes, NULL, error);
+            function->image_bytes = source->image_bytes; /* how much of the source's there is to copy */
+            result = make_image(function, source->image, source->image_bytes, NULL, error);
         }
     }
     if (result != 0) {
@@ -279,7 +269,7 @@ int tf_function_take_snapshot(struct tf_guest *guest)
             .runs = {{0, (uint32_t)(bytes / TF_HOST_PAGE_BYTES)}},
         };
     if (bytes > 0) {
-        int const failed = make_image(function, function->image_fd, bytes, slot, NULL);
+        int const failed = make_image(function, function->image, bytes, slot, NULL);
         if (failed != 0)
             return failed;
     }

@@ -35,8 +35,8 @@
 #define TF_ARENA_FIRST_BYTES 16384u
 /* Past this many written pages, copying back costs more than dropping the pages. */
 #define TF_DIRTY_PAGES_MAX 2048u
-/* A turn is ended within some three slices of running; one that lasted longer waited for a core, which a guest is not
- * charged for. */
+/* A turn is ended within some three slices of running, the first long one in a while within nine, of which it is
+ * charged three; one that lasted longer waited for a core, which a guest is not charged for. */
 #define TF_TURN_SLICES_MAX 3u
 /* Memories from this size on are put back bit by bit after their request, so many bytes in one system call, for so long
  * in one turn of the caller's loop. */

@@ -152,7 +152,7 @@ const char *tf_runtime_write_tracking(const struct tf_runtime *runtime);
 struct tf_function_source {
     const struct tf_abi_module *abi;       /* must outlive the function */
     const uint8_t *text_begin, *text_end;  /* where a trap's PC may lie */
-    int image_fd;                          /* -1: none; not kept */
+    const uint8_t *image;                  /* NULL: none; copied */
     uint64_t image_bytes;
     const struct tf_abi_host *host;        /* NULL: tf_host_table; tests bring worlds of their own */
 };

@@ -203,6 +203,34 @@ class Loading(Case):
         worker.until(lambda: "module.so" not in worker.maps(), "none is mapped")
         self.assertEqual(worker.ask("/f.wasm").status, 404)
 
+    def test_descriptors_are_the_loops_own(self):
+        """What makes its calls cheap; and the threads beside it find and close theirs all the same."""
+        worker = self.worker()
+        worker.serve(one="one")
+        folder = os.path.join(worker.root, "_default")
+        with open(os.path.join(folder, "plain.txt"), "w", encoding="ascii") as stream:
+            stream.write("plain")
+        os.symlink("plain.txt", os.path.join(folder, "link.txt"))
+        loop = worker.tell("pid")
+
+        def table(thread):
+            place = "/proc/%s/task/%s/fd" % (loop, thread)
+            return {os.readlink(os.path.join(place, name)) for name in os.listdir(place)}
+
+        others = [thread for thread in os.listdir("/proc/%s/task" % loop) if thread != loop]
+        self.assertGreater(len(others), 1)
+        self.assertEqual(worker.ask("/link.txt").body, b"plain")
+        before = [table(thread) for thread in others]
+        with worker.connect() as connection:
+            for _ in range(20):
+                self.assertEqual(connection.ask("/one.wasm").body, b"one")
+                self.assertEqual(connection.ask("/link.txt").body, b"plain")
+            mine = table(loop)
+            self.assertEqual([table(thread) for thread in others], before)
+        for theirs in before:
+            self.assertTrue(any(name.startswith("socket:") for name in mine - theirs), mine - theirs)
+        self.assertEqual(worker.stop(), 0)
+
     def test_requests_in_flight_end_on_their_version(self):
         worker = self.worker()
         worker.serve(f="busy")

@@ -19,9 +19,8 @@ static void a_loaded_module_runs(void)
     CHECK((const uint8_t *)module->abi->run >= module->text_begin &&
           (const uint8_t *)module->abi->run < module->text_end);
     CHECK((const uint8_t *)module->abi >= module->base && (const uint8_t *)module->abi < module->end);
-    uint8_t image[4097];
-    CHECK(module->image_bytes == 4096 && pread(module->image_fd, image, sizeof(image), 0) == 4096 && image[99] == 'i');
-    CHECK(count_descriptors() == before + 1);
+    CHECK(module->image_bytes == 4096 && module->image[99] == 'i');
+    CHECK(count_descriptors() == before);
     tf_module_release(&module);
     CHECK(module == NULL);
     tf_module_release(&module);

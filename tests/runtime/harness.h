@@ -41,7 +41,6 @@ static struct tf_function_source source(const char *name)
     }
     struct tf_function_source result = text;
     result.abi = dlsym(guests, name);
-    result.image_fd = -1;
     CHECK_MESSAGE(result.abi != NULL && result.text_begin != NULL, "%s", name);
     return result;
 }

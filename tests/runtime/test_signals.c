@@ -57,7 +57,6 @@ static struct tf_function *function_new(struct tf_runtime *runtime, struct objec
         .abi = dlsym(object->handle, symbol),
         .text_begin = object->text_begin,
         .text_end = object->text_end,
-        .image_fd = -1,
     };
     struct tf_function *function = NULL;
     struct tf_error error = {0};

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 
@@ -178,15 +179,21 @@ static int load(struct spec_store *store, struct spec_instance *instance, struct
     if (code == 0) {
         instance->abi = instance->test->module;
         instance->abi.run = spec_enter;
+        uint64_t const image_bytes = entry.manifest.image_bytes;
+        void *const image =
+            image_bytes > 0 ? mmap(NULL, image_bytes, PROT_READ, MAP_PRIVATE, entry.image_fd, 0) : NULL;
         struct tf_function_source const source = {
             .abi = &instance->abi,
             .text_begin = instance->object.text.begin,
             .text_end = instance->object.text.end,
-            .image_fd = entry.image_fd,
-            .image_bytes = entry.manifest.image_bytes,
+            .image = image,
+            .image_bytes = image_bytes,
             .host = instance->host,
         };
-        code = tf_function_create(store->runtime, &source, &instance->function, error);
+        code = image == MAP_FAILED ? tf_error_system(error, "mapping an image")
+                                   : tf_function_create(store->runtime, &source, &instance->function, error);
+        if (image != NULL && image != MAP_FAILED)
+            munmap(image, image_bytes);
     }
     tf_cache_entry_dispose(&entry);
     return code;

@@ -60,7 +60,7 @@ int tf_artifact_function(struct tf_runtime *runtime, const char *wasm_path, stru
         .abi = module->abi,
         .text_begin = module->text_begin,
         .text_end = module->text_end,
-        .image_fd = module->image_fd,
+        .image = module->image,
         .image_bytes = module->image_bytes,
     };
     return tf_function_create(runtime, &from, ret_function, error);
