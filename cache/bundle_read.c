@@ -176,15 +176,14 @@ static int judge_manifest(struct reading *reading, size_t number, const char *js
     struct tf_manifest manifest;
     struct tf_error inner = {0};
     char name[32];
+    const char *const key = reading->keys.keys[number];
     int result = get(reading, &signature, sizeof(signature));
-    if (result == 0)
-        result = tf_manifest_parse(json, length, &manifest, reading->error);
     if (result != 0)
         return result;
-    const char *const key = reading->keys.keys[number];
+    result = tf_manifest_take(reading->cache, json, length, &signature, &manifest, &inner);
+    if (result != 0)
+        return tf_error_set(reading->error, result, "artifact %s: %s", key, inner.text);
     result = strcmp(manifest.key, key) != 0 ? damaged(reading, "not in the order of its index") : 0;
-    if (result == 0 && (result = tf_parts_check(reading->cache, &manifest, json, length, &signature, &inner)) != 0)
-        tf_error_set(reading->error, result, "artifact %s: %s", key, inner.text);
     snprintf(name, sizeof(name), "m%zu", number);
     if (result == 0)
         result = stage_bytes(reading, name, json, length);

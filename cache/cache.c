@@ -174,13 +174,29 @@ void tf_manifest_digest(const void *json, size_t length, uint8_t ret_digest[TF_H
     tf_hash_bytes(json, length, ret_digest);
 }
 
-int tf_parts_check(const struct tf_cache *cache, const struct tf_manifest *manifest, const void *json, size_t length,
-                   const struct tf_signature *signature, struct tf_error *error)
+static int check_signature(const struct tf_cache *cache, const void *json, size_t length,
+                           const struct tf_signature *signature, struct tf_error *error)
 {
     uint8_t digest[TF_HASH_BYTES];
     tf_manifest_digest(json, length, digest);
-    int const result = tf_trust_check(cache->trust, TF_SIGNED_MANIFEST, digest, signature, error);
-    return result == 0 ? tf_trust_check_artifact(cache->trust, manifest, error) : result;
+    return tf_trust_check(cache->trust, TF_SIGNED_MANIFEST, digest, signature, error);
+}
+
+int tf_manifest_take(const struct tf_cache *cache, const void *json, size_t length,
+                     const struct tf_signature *signature, struct tf_manifest *ret_manifest, struct tf_error *error)
+{
+    struct tf_manifest manifest;
+    int result = check_signature(cache, json, length, signature, error);
+    if (result == 0)
+        result = tf_manifest_parse(json, length, &manifest, error);
+    if (result != 0)
+        return result;
+    result = tf_trust_check_artifact(cache->trust, &manifest, error);
+    if (result == 0)
+        *ret_manifest = manifest;
+    else
+        tf_manifest_dispose(&manifest);
+    return result;
 }
 
 int tf_parts_put(struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error)
@@ -209,7 +225,9 @@ static int sign_parts(struct tf_cache *cache, struct tf_parts *parts, struct tf_
     tf_manifest_digest(parts->json->bytes, parts->json->length, digest);
     result = tf_trust_sign(cache->trust, TF_SIGNED_MANIFEST, digest, &parts->signature, &inner);
     if (result == 0)
-        result = tf_parts_check(cache, manifest, parts->json->bytes, parts->json->length, &parts->signature, &inner);
+        result = check_signature(cache, parts->json->bytes, parts->json->length, &parts->signature, &inner);
+    if (result == 0)
+        result = tf_trust_check_artifact(cache->trust, manifest, &inner);
     return result == 0 ? 0 : tf_error_set(error, result, "artifact %s: %s", manifest->key, inner.text);
 }
 

@@ -86,14 +86,9 @@ static int read_manifest(const struct tf_cache *cache, int folder_fd, const char
     if (result != 0 && result != TF_ERR_SYSTEM)
         result = TF_ERR_CORRUPT; /* missing, not a file, too large */
     if (result == 0)
-        result = tf_manifest_parse((const char *)json.bytes, json.length, ret_manifest, error);
-    if (result == 0) {
         result = read_signature(folder_fd, ret_signature, error);
-        if (result == 0)
-            result = tf_parts_check(cache, ret_manifest, json.bytes, json.length, ret_signature, error);
-        if (result != 0)
-            tf_manifest_dispose(ret_manifest);
-    }
+    if (result == 0)
+        result = tf_manifest_take(cache, json.bytes, json.length, ret_signature, ret_manifest, error);
     tf_buffer_dispose(&json);
     if (result != 0)
         return result;

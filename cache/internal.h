@@ -73,9 +73,11 @@ struct tf_parts {
 
 /* What is signed of a manifest: the digest of its text. */
 void tf_manifest_digest(const void *json, size_t length, uint8_t ret_digest[TF_HASH_BYTES]);
-/* Trusted, and not revoked. Errors: TRUST, CORRUPT. */
-int tf_parts_check(const struct tf_cache *cache, const struct tf_manifest *manifest, const void *json, size_t length,
-                   const struct tf_signature *signature, struct tf_error *error);
+/* Reads a manifest whose text somebody trusted has signed, and that is not revoked. The signature is judged first: what
+ * a text of a few megabytes costs when it is taken apart may be a gigabyte, and no stranger shall spend that. Errors:
+ * TRUST, CORRUPT. */
+int tf_manifest_take(const struct tf_cache *cache, const void *json, size_t length,
+                     const struct tf_signature *signature, struct tf_manifest *ret_manifest, struct tf_error *error);
 /* Into store/ and hot/, where it is not there whole already. All of it has been checked. */
 int tf_parts_put(struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error);
 

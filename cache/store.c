@@ -269,12 +269,10 @@ static int judge_manifest(struct source *source, const char *key, const struct t
     struct tf_signature signature;
     int result = source_get(source, &signature, sizeof(signature));
     if (result == 0)
-        result = tf_manifest_parse(json, length, ret_manifest, source->error);
+        result = tf_manifest_take(source->cache, json, length, &signature, ret_manifest, source->error);
     if (result != 0)
         return result;
-    result = strcmp(ret_manifest->key, key) != 0
-                 ? damaged(source, "it belongs to another key")
-                 : tf_parts_check(source->cache, ret_manifest, json, length, &signature, source->error);
+    result = strcmp(ret_manifest->key, key) != 0 ? damaged(source, "it belongs to another key") : 0;
     if (result == 0 && draft != NULL)
         result = tf_hot_write_file(draft, TF_CACHE_MANIFEST_NAME, &(struct tf_content){.bytes = json}, length,
                                    source->error);

@@ -344,6 +344,39 @@ static void a_bomb_does_not_go_off(void)
     leave();
 }
 
+/* A manifest of nothing but numbers takes twenty times its text to be taken apart: not before its signature was seen. */
+static void a_stranger_s_manifest_costs_its_text(void)
+{
+    struct rlimit before, narrow;
+    size_t const json_bytes = TF_MANIFEST_MOST_BYTES - 1, head_bytes = TF_BUNDLE_MAGIC_BYTES + 4 + TF_HASH_BYTES + 4;
+    size_t const bytes = head_bytes + json_bytes + sizeof(struct tf_signature), most = ZSTD_compressBound(1 << 20);
+    enter();
+    uint8_t *const whole = calloc(1, bytes), *const frame = malloc(most);
+    CHECK(whole != NULL && frame != NULL);
+    memcpy(whole, TF_BUNDLE_MAGIC "\1", TF_BUNDLE_MAGIC_BYTES + 1);
+    for (int i = 0; i < 4; i++)
+        whole[head_bytes - 4 + (size_t)i] = (uint8_t)(json_bytes >> (8 * i));
+    memcpy(whole + head_bytes, "{\"a\":[0", 7);
+    for (size_t i = 7; i < json_bytes - 2; i += 2)
+        memcpy(whole + head_bytes + i, ",0", 2);
+    memcpy(whole + head_bytes + json_bytes - 2, "]}", 2);
+    memcpy(whole + head_bytes + json_bytes, TF_SIGNATURE_MAGIC, TF_SIGNATURE_MAGIC_BYTES);
+    size_t const length = ZSTD_compress(frame, most, whole, bytes, 1);
+    CHECK(!ZSTD_isError(length));
+    int const fd = open_bundle("made", O_RDWR | O_CREAT | O_TRUNC);
+    CHECK(write(fd, frame, length) == (ssize_t)length && lseek(fd, 0, SEEK_SET) == 0);
+    free(whole);
+    free(frame);
+    CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+    narrow = (struct rlimit){(rlim_t)400 << 20, before.rlim_max};
+    CHECK(setrlimit(RLIMIT_AS, &narrow) == 0);
+    CHECK(read_bundle(fd, NULL, NULL) == TF_ERR_TRUST);
+    CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+    CHECK(is_untouched());
+    close(fd);
+    leave();
+}
+
 static void a_full_disk_changes_nothing(void)
 {
     struct tf_bundle_report report;
@@ -366,4 +399,4 @@ static void a_full_disk_changes_nothing(void)
 TEST_MAIN(TEST(what_goes_in_comes_out), TEST(what_is_alike_is_there_once), TEST(some_can_be_chosen),
           TEST(a_stranger_s_bundle_is_refused), TEST(no_cut_or_altered_bundle_changes_anything),
           TEST(no_change_below_the_hash_is_taken), TEST(lies_of_the_index_are_refused), TEST(a_bomb_does_not_go_off),
-          TEST(a_full_disk_changes_nothing))
+          TEST(a_stranger_s_manifest_costs_its_text), TEST(a_full_disk_changes_nothing))

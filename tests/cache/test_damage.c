@@ -32,6 +32,12 @@ static void flip(int fd, off_t offset, uint8_t mask)
     CHECK(pwrite(fd, &byte, 1, offset) == 1);
 }
 
+/* A manifest and its signature that do not fit each other say nothing else: it is the signature that is judged first. */
+static bool is_noticed(int found, const char *name)
+{
+    return found == TF_ERR_CORRUPT || (found == TF_ERR_TRUST && strncmp(name, "manifest", 8) == 0);
+}
+
 static void flipped_hot_bytes_are_never_handed_out(void)
 {
     enter();
@@ -48,8 +54,7 @@ static void flipped_hot_bytes_are_never_handed_out(void)
         for (off_t i = 0; i < size; i += files[f].step) {
             flip(fd, i, (uint8_t)(1 << i % 8));
             int const found = artifact_get(cache, NUMBER);
-            CHECK_MESSAGE(found == TF_ERR_CORRUPT || (f == 3 && found == TF_ERR_TRUST), "%s byte %ld", files[f].name,
-                          (long)i);
+            CHECK_MESSAGE(is_noticed(found, files[f].name), "%s byte %ld", files[f].name, (long)i);
             flip(fd, i, (uint8_t)(1 << i % 8));
         }
         CHECK(artifact_get(cache, NUMBER) == 0);
@@ -116,7 +121,7 @@ static void cut_and_lengthened_files_are_noticed(void)
         off_t const lengths[] = {0, 1, 512, size / 2, size - 1, size + 1, size + 4096};
         for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
             CHECK(truncate(path, lengths[i]) == 0);
-            CHECK_MESSAGE(artifact_get(cache, NUMBER) == TF_ERR_CORRUPT, "%s at %ld", names[f], (long)lengths[i]);
+            CHECK_MESSAGE(is_noticed(artifact_get(cache, NUMBER), names[f]), "%s at %ld", names[f], (long)lengths[i]);
             CHECK(tf_cache_has(cache, artifact_key(NUMBER)));
             CHECK(artifact_get(cache, NUMBER) == 0);
         }
