@@ -344,7 +344,7 @@ static void a_bomb_does_not_go_off(void)
     leave();
 }
 
-/* A manifest of nothing but numbers takes twenty times its text to be taken apart: not before its signature was seen. */
+/* A manifest of nothing but numbers takes twenty times its text to be taken apart: not before its signature is seen. */
 static void a_stranger_s_manifest_costs_its_text(void)
 {
     struct rlimit before, narrow;

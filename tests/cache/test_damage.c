@@ -32,7 +32,7 @@ static void flip(int fd, off_t offset, uint8_t mask)
     CHECK(pwrite(fd, &byte, 1, offset) == 1);
 }
 
-/* A manifest and its signature that do not fit each other say nothing else: it is the signature that is judged first. */
+/* A manifest and its signature that do not fit each other say no more than that: the signature is judged first. */
 static bool is_noticed(int found, const char *name)
 {
     return found == TF_ERR_CORRUPT || (found == TF_ERR_TRUST && strncmp(name, "manifest", 8) == 0);

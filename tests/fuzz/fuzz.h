@@ -39,7 +39,9 @@ static inline uint8_t *fuzz_copy(const uint8_t *bytes, size_t length)
 
 #ifdef TF_FUZZ_REPLAY
 #define FUZZ_BYTES_MAX (1u << 20)
+#ifndef FUZZ_CHANGED_COPIES
 #define FUZZ_CHANGED_COPIES 2000
+#endif
 
 static inline uint64_t fuzz_next(uint64_t *state)
 {

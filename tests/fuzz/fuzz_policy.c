@@ -1,5 +1,5 @@
 /*
- * Any bytes as what says whom a cache trusts: its policy (p), a line to be added to one (a), its own key (k). Held: a
+ * Any bytes as what says whom a cache trusts: its policy (p), words to be added to one (a), its own key (k). Held: a
  * policy means what a second, slower reading of its lines says; one that is refused lets nobody in; a line that was
  * added counts, and takes no other line with it.
  */
@@ -130,7 +130,8 @@ static void added(const char *folder, const char *bytes, size_t length)
     struct tf_policy policy = {0};
     write_file(folder, "public/policy", before, sizeof(before) - 1, 0644);
     open_trust(&trust, unused);
-    char *const words = strndup(bytes + 1, length - 1);
+    size_t const words_bytes = length - 1 - (length > 1 && bytes[length - 1] == '\n'); /* files of a corpus end so */
+    char *const words = strndup(bytes + 1, words_bytes);
     int const result = tf_trust_add(trust, kinds[(uint8_t)bytes[0] % 4], words, NULL);
     tf_trust_close(&trust);
     free(words);
