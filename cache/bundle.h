@@ -8,9 +8,9 @@
  *     for each entry:    1 │ name, 97 │ key, 32 │ signature            ascending by name
  *     0 │ SHA-256 of everything before it
  *
- * An object or image whose hash stood in the bundle before is not repeated. Reading and writing take memory for pieces,
- * for one manifest's text (at most 64 MiB; taken apart only when its signature is trusted) and for 65 bytes an artifact,
- * whatever they hold.
+ * An object or image whose hash stood in the bundle before is not repeated. Reading and writing take memory for
+ * pieces, for one manifest's text (at most 64 MiB; taken apart only when its signature is trusted) and for 65 bytes an
+ * artifact, whatever they hold.
  *
  * A bundle is taken whole or not at all: everything lies below tmp/ until its end was seen, all signatures are of keys
  * that this cache trusts, and all hashes match. Sizes are believed only of manifests that are trusted. Killed while it

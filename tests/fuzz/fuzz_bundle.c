@@ -1,8 +1,8 @@
 /*
  * Any bytes as a bundle. Held: it is taken whole, and then all that is in it verifies; or not at all, and then the
  * cache is as before. The first byte says how the rest becomes a file: as it is (0), or as a recipe for what is in one
- * frame (1), in two (2), in a frame whose byte of a place is another (3, place in 2 bytes, byte), in one that is cut (4,
- * 2 bytes), or behind which something follows (5).
+ * frame (1), in two (2), in a frame whose byte of a place is another (3, place in 2 bytes, byte), in one that is cut
+ * (4, 2 bytes), or behind which something follows (5).
  */
 #include "compose.h"
 
