@@ -101,7 +101,7 @@ static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const st
             memo = tf_memo_put(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length,
                                route);
         if (memo != NULL) {
-            memo->script_bytes = (uint32_t)target->script_bytes;
+            memo->script_bytes = (uint16_t)target->script_bytes; /* of what the row has as its key */
             memo->seen = place->seen;
             memo->check_ns = place->check_ns;
         }

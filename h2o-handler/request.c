@@ -403,7 +403,7 @@ static struct tf_entry *hold_entry_of(struct tf_worker *worker, const struct tf_
         return tf_functions_hold_entry(worker, memo->entry);
     struct tf_entry *const entry = tf_functions_hold(worker, route->key);
     /* Holding one may have dropped others, and the memo with them. */
-    if (memo != NULL && memo->route == route)
+    if (memo != NULL && tf_memo_is_held(&worker->memo, memo))
         memo->entry = entry;
     return entry;
 }

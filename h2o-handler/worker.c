@@ -120,6 +120,7 @@ static void dispose(struct tf_worker *worker)
     tf_calls_dispose(worker);
     tf_domains_dispose(worker);
     tf_parked_dispose(&worker->parked);
+    tf_memo_dispose(&worker->memo);
     tf_tls_destroy(&worker->tls);
     if (worker->wall_timeout.timeout != 0)
         h2o_timeout_dispose(worker->server.loop, &worker->wall_timeout);
@@ -183,6 +184,7 @@ static int make(struct tf_worker *worker, struct tf_error *error)
     tf_schedule_init(&worker->schedule, config->limits.site_memory_bytes);
     if ((result = tf_report_init(&worker->report, config, error)) != 0 || (result = open_folders(worker, error)) != 0 ||
         (result = make_tls(worker, error)) != 0 ||
+        (result = tf_memo_init(&worker->memo, config->limits.functions_loaded, error)) != 0 ||
         (result = tf_parked_init(&worker->parked, config->limits.slots, error)) != 0 ||
         (result = tf_domains_init(worker, error)) != 0 || (result = tf_calls_init(worker, error)) != 0 ||
         (result = tf_worker_confine_files(config, error)) != 0 ||

@@ -19,9 +19,16 @@ static struct tf_memo_row *put(const char *authority, const char *path, const st
     return tf_memo_put(&memo, authority, strlen(authority), path, strlen(path), route);
 }
 
+static void make(uint64_t functions)
+{
+    struct tf_error error;
+    tf_memo_dispose(&memo);
+    CHECK(tf_memo_init(&memo, functions, &error) == TF_OK);
+}
+
 static void test_spellings(void)
 {
-    memset(&memo, 0, sizeof(memo));
+    make(1);
     CHECK(find("a.b", "/f.wasm") == NULL);
     CHECK(put("a.b", "/f.wasm", &routes[0]) == find("a.b", "/f.wasm"));
     CHECK(find("a.b", "/f.wasm")->route == &routes[0]);
@@ -36,7 +43,7 @@ static void test_spellings(void)
 
 static void test_replacing_and_clearing(void)
 {
-    memset(&memo, 0, sizeof(memo));
+    make(1);
     struct tf_memo_row *const row = put("a.b", "/f.wasm", &routes[0]);
     row->account = (struct tf_site_account *)&memo;
     row->entry = (struct tf_entry *)&memo;
@@ -53,12 +60,48 @@ static void test_replacing_and_clearing(void)
         CHECK(find("a.b", path) == NULL);
     }
     CHECK(put("a.b", path, &routes[0]) == find("a.b", path));
+    CHECK(tf_memo_is_held(&memo, find("a.b", path)));
+    struct tf_memo_row *const last = find("a.b", path);
+    tf_memo_clear(&memo);
+    CHECK(!tf_memo_is_held(&memo, last));
+}
+
+/* Clearing is counting on; when the count is over, rows of its first round must not come back. */
+static void test_clearing_for_ever(void)
+{
+    make(1);
+    CHECK(put("a.b", "/f.wasm", &routes[0]) != NULL);
+    memo.epoch = UINT32_MAX;
+    CHECK(put("a.b", "/g.wasm", &routes[0]) != NULL && find("a.b", "/f.wasm") == NULL);
+    tf_memo_clear(&memo);
+    CHECK(memo.epoch != 0 && find("a.b", "/f.wasm") == NULL && find("a.b", "/g.wasm") == NULL);
+    CHECK(put("a.b", "/g.wasm", &routes[1]) == find("a.b", "/g.wasm"));
+}
+
+/* As many as it is for are nearly all there at the same time. */
+static void test_many(void)
+{
+    enum { MANY = 10000 };
+    char path[32];
+    int found = 0;
+    make(MANY);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(path, sizeof(path), "/f%02d/%05d.wasm", i / 100, i);
+        CHECK(put("127.0.0.1:12345", path, &routes[i % 2]) != NULL);
+    }
+    for (int i = 0; i < MANY; i++) {
+        snprintf(path, sizeof(path), "/f%02d/%05d.wasm", i / 100, i);
+        struct tf_memo_row const *const row = find("127.0.0.1:12345", path);
+        CHECK(row == NULL || row->route == &routes[i % 2]);
+        found += row != NULL;
+    }
+    CHECK_MESSAGE(found > MANY * 8 / 10, "%d of %d", found, MANY);
 }
 
 static void test_lengths(void)
 {
     char path[TF_MEMO_KEY_BYTES + 1];
-    memset(&memo, 0, sizeof(memo));
+    make(1);
     memset(path, '/', sizeof(path));
     CHECK(tf_memo_put(&memo, "a", 1, path, TF_MEMO_KEY_BYTES, &routes[0]) == NULL);
     CHECK(tf_memo_put(&memo, path, TF_MEMO_KEY_BYTES, "/", 1, &routes[0]) == NULL);
@@ -73,4 +116,5 @@ static void test_lengths(void)
     }
 }
 
-TEST_MAIN(TEST(test_spellings), TEST(test_replacing_and_clearing), TEST(test_lengths))
+TEST_MAIN(TEST(test_spellings), TEST(test_replacing_and_clearing), TEST(test_clearing_for_ever), TEST(test_many),
+          TEST(test_lengths))
