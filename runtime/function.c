@@ -9,12 +9,8 @@
  */
 #include "runtime/internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/error.h"
 
@@ -91,62 +87,18 @@ static int check_source(const struct tf_function *function, struct tf_error *err
     return 0;
 }
 
-/* Most images are mostly zeros: stacks, and memory that is there to be used. Pages of zeros are not written, and so
- * take no memory in the copy, which is a file of holes. `bytes` are whole pages. */
-static int copy_pages(int to, const uint8_t *from, uint64_t bytes)
+static uint64_t image_bytes_left(const struct tf_function *function)
 {
-    static uint8_t const zeros[TF_HOST_PAGE_BYTES];
-    for (uint64_t at = 0; at < bytes; at += TF_HOST_PAGE_BYTES)
-        if (memcmp(from + at, zeros, TF_HOST_PAGE_BYTES) != 0 &&
-            pwrite(to, from + at, TF_HOST_PAGE_BYTES, (off_t)at) != TF_HOST_PAGE_BYTES)
-            return -1;
-    return 0;
+    struct tf_runtime const *const runtime = function->runtime;
+    uint64_t const others = runtime->counters.image_bytes - function->image.held_bytes;
+    return runtime->config.limits.image_bytes > others ? runtime->config.limits.image_bytes - others : 0;
 }
 
-/* A copy in memory of `image` (or of nothing), sealed so that nobody can change what slots map. */
-static int make_image(struct tf_function *function, const uint8_t *image, uint64_t bytes,
-                      const struct tf_slot *changed, struct tf_error *error)
+static void set_image(struct tf_function *function, const struct tf_image *image)
 {
-    uint64_t *const total = &function->runtime->counters.image_bytes;
-    uint64_t const held = function->image_fd >= 0 ? function->image_bytes : 0;
-    if (*total - held + bytes > function->runtime->config.limits.image_bytes)
-        return tf_error_set(error, TF_ERR_NO_SLOT, "an image of %llu bytes: all images together would be over "
-                            "limits.image_bytes", (unsigned long long)bytes);
-    int const copy = memfd_create("terrafirma-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (copy < 0 || ftruncate(copy, (off_t)bytes) != 0)
-        goto fail;
-    uint64_t const imaged = function->image_bytes < bytes ? function->image_bytes : bytes;
-    if (copy_pages(copy, image, image != NULL ? imaged : 0) != 0)
-        goto fail;
-    for (uint32_t i = 0; changed != NULL && i < changed->dirty.count; i++) {
-        uint64_t at = (uint64_t)changed->dirty.runs[i].first * TF_HOST_PAGE_BYTES;
-        uint64_t end = (uint64_t)changed->dirty.runs[i].end * TF_HOST_PAGE_BYTES;
-        end = end < bytes ? end : bytes;
-        while (at < end) {
-            ssize_t const n = pwrite(copy, changed->memory + at, end - at, (off_t)at);
-            if (n <= 0)
-                goto fail;
-            at += (uint64_t)n;
-        }
-    }
-    void *const mapped = mmap(NULL, bytes, PROT_READ, MAP_SHARED, copy, 0);
-    if (mapped == MAP_FAILED)
-        goto fail;
-    fcntl(copy, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-    if (function->image != NULL)
-        munmap((void *)(uintptr_t)function->image, function->image_bytes);
-    if (function->image_fd >= 0)
-        close(function->image_fd);
-    *total += bytes - held;
-    function->image = mapped;
-    function->image_fd = copy;
-    function->image_bytes = bytes;
-    return 0;
-fail:
-    tf_error_system(error, "making the image of %llu bytes", (unsigned long long)bytes);
-    if (copy >= 0)
-        close(copy);
-    return TF_ERR_SYSTEM;
+    function->runtime->counters.image_bytes += image->held_bytes - function->image.held_bytes;
+    tf_image_dispose(&function->image);
+    function->image = *image;
 }
 
 /* Runs `instantiate` on scratch memory and keeps what it made. */
@@ -191,7 +143,7 @@ int tf_function_create(struct tf_runtime *runtime, const struct tf_function_sour
     function->source.image = NULL;
     if (function->source.host == NULL)
         function->source.host = &tf_host_table;
-    function->image_fd = -1;
+    function->image = TF_IMAGE_NONE;
     function->class = abi->static_reach <= TF_ABI_REACH_SMALL_BYTES ? TF_SLOT_SMALL : TF_SLOT_LARGE;
     function->has_set_up = abi->start != NULL || abi->initialize != NULL;
     int result = check_source(function, error);
@@ -204,10 +156,11 @@ int tf_function_create(struct tf_runtime *runtime, const struct tf_function_sour
         bool const has_memory = abi->memory_offset != TF_ABI_NO_OFFSET;
         function->memory_pages_max = abi->memory_pages_max < operator_max ? abi->memory_pages_max : operator_max;
         function->memory_bytes = has_memory ? abi->memory_pages_min * TF_WASM_PAGE_BYTES : 0;
-        if (source->image_bytes > 0) {
-            function->image_bytes = source->image_bytes; /* how much of the source's there is to copy */
-            result = make_image(function, source->image, source->image_bytes, NULL, error);
-        }
+        struct tf_image image = TF_IMAGE_NONE;
+        if (source->image_bytes > 0)
+            result = tf_image_copy(source->image, source->image_bytes, image_bytes_left(function), &image, error);
+        if (result == 0)
+            set_image(function, &image);
     }
     if (result != 0) {
         tf_function_destroy(&function);
@@ -232,12 +185,7 @@ void tf_function_destroy(struct tf_function **function_pointer)
         ;
     if (function->is_listed)
         tf_function_unlist(function);
-    if (function->image != NULL)
-        munmap((void *)(uintptr_t)function->image, function->image_bytes);
-    if (function->image_fd >= 0) {
-        close(function->image_fd);
-        function->runtime->counters.image_bytes -= function->image_bytes;
-    }
+    set_image(function, &TF_IMAGE_NONE);
     for (uint32_t i = 0; function->tables != NULL && i < function->source.abi->table_count; i++)
         free(function->tables[i]);
     free(function->tables);
@@ -269,9 +217,12 @@ int tf_function_take_snapshot(struct tf_guest *guest)
             .runs = {{0, (uint32_t)(bytes / TF_HOST_PAGE_BYTES)}},
         };
     if (bytes > 0) {
-        int const failed = make_image(function, function->image, bytes, slot, NULL);
+        struct tf_image image;
+        int const failed = tf_image_from_memory(&function->image, &slot->dirty, slot->memory, bytes,
+                                                image_bytes_left(function), &image, NULL);
         if (failed != 0)
             return failed;
+        set_image(function, &image);
     }
     memcpy(function->instance, slot->instance, abi->instance_bytes);
     for (uint32_t i = 0; i < abi->table_count; i++) {

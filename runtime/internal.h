@@ -24,6 +24,7 @@
 #include <time.h>
 
 #include "runtime/guest.h"
+#include "runtime/image.h"
 #include "runtime/runs.h"
 #include "runtime/runtime.h"
 
@@ -111,10 +112,10 @@ struct tf_slot {
     bool host_area_open;
     uint32_t generation;     /* of the function's snapshot that it is bound to */
     uint64_t accessible_bytes; /* of the linear memory, from 0 */
-    uint64_t mapped_image_bytes; /* of `memory`, backed by the function's image */
     struct tf_abi_memory *memory_info; /* in the instance; NULL: the module has no memory */
     struct tf_runs dirty;    /* pages that may be written without a fault and are copied back */
     bool dirty_is_new;       /* pages joined `dirty` since the function learned of it */
+    bool dirty_is_inherited; /* `dirty` has pages that its function did not write: it learns page by page */
     bool dirty_overflow;     /* everything is writable: drop all pages at the end */
     uint64_t dropped_bytes;  /* of a soiled slot's memory, from 0: what is clean again */
     uint32_t requests;       /* since the dirty set was last forgotten */
@@ -135,9 +136,7 @@ struct tf_function {
     uint8_t *instance;    /* instance bytes that a request starts from */
     uint8_t **tables;     /* one per table: entries as they start; shared by all slots where not changeable */
     uint32_t *table_sizes;
-    int image_fd;         /* private copy in memory, sealed; -1: all zero */
-    const uint8_t *image; /* mapped read-only */
-    uint64_t image_bytes;
+    struct tf_image image;
     uint64_t memory_bytes; /* at a request's start */
     struct tf_terrarium terrarium; /* host state that set-up made */
     struct tf_slot *ready; /* warm slots, last used first */
@@ -211,6 +210,8 @@ struct tf_slot *tf_slot_pop_ready(struct tf_function *function); /* NULL: none i
 /* Takes a ready or used slot away from its function. */
 void tf_slot_unbind(struct tf_slot *slot);
 int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_error *error);
+/* What a bound slot knows of its function beside its memory. */
+void tf_slot_take_up(struct tf_slot *slot, struct tf_function *function);
 /* Instance bytes, tables, header: what every request starts from. */
 void tf_slot_reset_instance(struct tf_slot *slot);
 /* memory.grow. Old size in pages, or UINT32_MAX. */
@@ -221,6 +222,11 @@ static inline struct tf_abi_memory *tf_slot_memory(const struct tf_slot *slot)
 {
     return slot->memory_info;
 }
+
+/* ---- hand_over.c ---- */
+/* Takes a ready slot from its function to another: what unbinding and binding it come to, without the kernel where both
+ * functions begin with few pages. False: it is as it was, and remains to be unbound. */
+bool tf_slot_hand_over(struct tf_slot *slot, struct tf_function *function);
 
 /* ---- reset.c ---- */
 /* Puts everything back to the function's snapshot and makes the slot ready, or unbinds it when that fails; a large
@@ -254,6 +260,8 @@ int tf_protect_open(struct tf_runtime *runtime);
 /* Each: [offset, offset + bytes) of the slot's memory, whole pages. 0 or -errno. Async-signal-safe. */
 int tf_protect_watch(struct tf_slot *slot, uint64_t offset, uint64_t bytes);   /* writes there fault */
 int tf_protect_release(struct tf_slot *slot, uint64_t offset, uint64_t bytes); /* … no longer */
+/* Opens pages [first, end) and joins them to slot->dirty. Async-signal-safe. */
+bool tf_protect_admit(struct tf_slot *slot, uint32_t first, uint32_t end);
 /* A write at `address` faulted: allow it and remember the page. False: it was no watched page. Async-signal-safe. */
 bool tf_protect_resolve(struct tf_slot *slot, uintptr_t address);
 

@@ -100,6 +100,31 @@ static bool release_pages(struct tf_slot *slot, struct tf_run run)
                               (uint64_t)(run.end - run.first) * TF_HOST_PAGE_BYTES) == 0;
 }
 
+static uint32_t runs_most(const struct tf_slot *slot)
+{
+    return slot->runtime->uffd >= 0 ? TF_RUNS_MAX - 1 : MPROTECT_RUNS_MAX;
+}
+
+bool tf_protect_admit(struct tf_slot *slot, uint32_t first, uint32_t end)
+{
+    if (!tf_runs_add(&slot->dirty, first, end, runs_most(slot)))
+        return release_pages(slot, (struct tf_run){first, end});
+    for (uint32_t i = 0; i < slot->dirty.count; i++)
+        if (!release_pages(slot, slot->dirty.runs[i]))
+            return false;
+    return true;
+}
+
+/* The function's other slots begin with what this one learned. */
+static void learn(struct tf_slot *slot, uint32_t page)
+{
+    slot->runtime->counters.pages_learned++;
+    if (slot->dirty_is_inherited)
+        tf_runs_add(&slot->function->learned, page, page + 1, runs_most(slot));
+    else
+        slot->dirty_is_new = true;
+}
+
 bool tf_protect_resolve(struct tf_slot *slot, uintptr_t address)
 {
     uintptr_t const memory = (uintptr_t)slot->memory;
@@ -113,18 +138,11 @@ bool tf_protect_resolve(struct tf_slot *slot, uintptr_t address)
     slot->last_fault = fault_page;
     if (slot->same_faults > 8)
         return false; /* opening it does not help, as when memory ran out */
-    uint32_t const most = slot->runtime->uffd >= 0 ? TF_RUNS_MAX - 1 : MPROTECT_RUNS_MAX;
-    bool const joined = tf_runs_add(&slot->dirty, page, page + 1, most);
-    slot->dirty_is_new = true;
-    slot->runtime->counters.pages_learned++;
-    if (slot->dirty.pages > TF_DIRTY_PAGES_MAX) {
-        slot->dirty_overflow = true;
-        return tf_protect_release(slot, 0, slot->accessible_bytes) == 0;
-    }
-    if (!joined)
-        return release_pages(slot, (struct tf_run){page, page + 1});
-    for (uint32_t i = 0; i < slot->dirty.count; i++)
-        if (!release_pages(slot, slot->dirty.runs[i]))
-            return false;
-    return true;
+    learn(slot, page);
+    if (!tf_protect_admit(slot, page, page + 1))
+        return false;
+    if (slot->dirty.pages <= TF_DIRTY_PAGES_MAX)
+        return true;
+    slot->dirty_overflow = true;
+    return tf_protect_release(slot, 0, slot->accessible_bytes) == 0;
 }

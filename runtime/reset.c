@@ -12,6 +12,18 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* A small image is no mapping that comes back by itself. */
+static int place_image(struct tf_slot *slot, uint64_t from, uint64_t bytes)
+{
+    const struct tf_image *const image = &slot->function->image;
+    if (!tf_image_is_small(image) || image->part_count == 0)
+        return 0;
+    int const failed = tf_protect_release(slot, from, bytes);
+    if (failed == 0)
+        tf_image_place(image, slot->memory, from, from + bytes);
+    return failed;
+}
+
 /* At most `most` bytes from where the last call ended. 1: all is done, 0: more is left, else -errno. DONTNEED loses the
  * watch, so it is set again. */
 static int drop_pages(struct tf_slot *slot, uint64_t most)
@@ -20,7 +32,10 @@ static int drop_pages(struct tf_slot *slot, uint64_t most)
     uint64_t const left = slot->accessible_bytes - from, bytes = left < most ? left : most;
     if (bytes > 0 && madvise(slot->memory + from, bytes, MADV_DONTNEED) != 0)
         return -errno;
-    int const failed = from < kept ? tf_protect_watch(slot, from, bytes < kept - from ? bytes : kept - from) : 0;
+    uint64_t const watched = from >= kept ? 0 : bytes < kept - from ? bytes : kept - from;
+    int failed = place_image(slot, from, watched);
+    if (failed == 0)
+        failed = tf_protect_watch(slot, from, watched);
     if (failed != 0)
         return failed;
     slot->dropped_bytes = from + bytes;
@@ -34,6 +49,7 @@ static int drop_pages(struct tf_slot *slot, uint64_t most)
         tf_slot_set_accessible(slot, kept);
     }
     tf_runs_clear(&slot->dirty);
+    slot->dirty_is_inherited = false;
     slot->dirty_overflow = false;
     slot->requests = 0;
     slot->same_faults = 0;
@@ -43,17 +59,7 @@ static int drop_pages(struct tf_slot *slot, uint64_t most)
 
 static void copy_back(struct tf_slot *slot)
 {
-    struct tf_function const *const function = slot->function;
-    for (uint32_t i = 0; i < slot->dirty.count; i++) {
-        uint64_t const first = (uint64_t)slot->dirty.runs[i].first * TF_HOST_PAGE_BYTES;
-        uint64_t const end = (uint64_t)slot->dirty.runs[i].end * TF_HOST_PAGE_BYTES;
-        uint64_t const image_end = end < function->image_bytes ? end : function->image_bytes;
-        uint64_t const zero_from = first > image_end ? first : image_end;
-        if (first < image_end)
-            memcpy(slot->memory + first, function->image + first, image_end - first);
-        if (zero_from < end)
-            memset(slot->memory + zero_from, 0, end - zero_from);
-    }
+    tf_image_restore(&slot->function->image, &slot->dirty, slot->memory);
     slot->runtime->counters.pages_copied_back += slot->dirty.pages;
 }
 

@@ -42,6 +42,15 @@ static void recount(struct tf_runs *set)
         set->pages += set->runs[i].end - set->runs[i].first;
 }
 
+void tf_runs_cut(struct tf_runs *set, uint32_t end)
+{
+    while (set->count > 0 && set->runs[set->count - 1].first >= end)
+        set->count--;
+    if (set->count > 0 && set->runs[set->count - 1].end > end)
+        set->runs[set->count - 1].end = end;
+    recount(set);
+}
+
 /* Joins the two neighbours with the smallest gap. */
 static void join_closest(struct tf_runs *set)
 {

@@ -23,6 +23,8 @@ struct tf_runs {
 };
 
 void tf_runs_clear(struct tf_runs *set);
+/* Takes away what lies at `end` or behind it. */
+void tf_runs_cut(struct tf_runs *set, uint32_t end);
 bool tf_runs_contain(const struct tf_runs *set, uint32_t page);
 /* Adds [first, end). `most` bounds the number of runs, 1 … TF_RUNS_MAX - 1. Returns true when pages that nobody asked
  * for joined the set to keep within it: the caller opens all runs then, else [first, end) alone. */

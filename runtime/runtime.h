@@ -135,7 +135,7 @@ void tf_runtime_hold(struct tf_runtime *runtime, struct tf_tenant *tenant, uint6
 void tf_runtime_let_go(struct tf_runtime *runtime, struct tf_tenant *tenant, uint64_t bytes);
 
 struct tf_runtime_counters {
-    uint64_t slots_reserved, slots_bound, slots_running;
+    uint64_t slots_reserved, slots_bound, slots_running, slots_handed_over;
     uint64_t guests_started, guests_trapped, preemptions;
     uint64_t image_bytes; /* of all functions' start images, in memory */
     uint64_t memory_bytes; /* accessible linear memory of all bound slots */

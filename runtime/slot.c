@@ -37,24 +37,24 @@ static int close_memory(struct tf_slot *slot)
     if (mapped == MAP_FAILED)
         return -errno;
     tf_slot_set_accessible(slot, 0);
-    slot->mapped_image_bytes = 0;
     return 0;
 }
 
 static int map_memory(struct tf_slot *slot, const struct tf_function *function)
 {
-    uint64_t const image = function->image_fd >= 0 ? function->image_bytes : 0;
-    uint64_t const bytes = function->memory_bytes;
-    if (image > 0 && mmap(slot->memory, image, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-                          function->image_fd, 0) == MAP_FAILED)
+    bool const is_small = tf_image_is_small(&function->image);
+    uint64_t const mapped = is_small ? 0 : function->image.bytes, bytes = function->memory_bytes;
+    if (mapped > 0 && mmap(slot->memory, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                           function->image.fd, 0) == MAP_FAILED)
         return -errno;
-    slot->mapped_image_bytes = image;
-    tf_slot_set_accessible(slot, image); /* so that a failure below is undone by close_memory */
-    if (bytes > image && mprotect(slot->memory + image, bytes - image, PROT_READ | PROT_WRITE) != 0)
+    tf_slot_set_accessible(slot, mapped); /* so that a failure below is undone by close_memory */
+    if (bytes > mapped && mprotect(slot->memory + mapped, bytes - mapped, PROT_READ | PROT_WRITE) != 0)
         return -errno;
     tf_slot_set_accessible(slot, bytes);
     if (bytes > 0)
         madvise(slot->memory, bytes, MADV_NOHUGEPAGE);
+    if (is_small)
+        tf_image_place(&function->image, slot->memory, 0, bytes);
     return tf_protect_watch(slot, 0, bytes);
 }
 
@@ -78,6 +78,18 @@ static void open_learned(struct tf_slot *slot)
     }
 }
 
+void tf_slot_take_up(struct tf_slot *slot, struct tf_function *function)
+{
+    slot->function = function;
+    slot->generation = function->generation;
+    uint64_t const memory_offset = function->source.abi->memory_offset;
+    slot->memory_info =
+        memory_offset == TF_ABI_NO_OFFSET ? NULL : (struct tf_abi_memory *)(slot->instance + memory_offset);
+    slot->dirty_is_new = false;
+    slot->requests = 0;
+    slot->same_faults = 0;
+}
+
 int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_error *error)
 {
     int failed = open_host_area(slot);
@@ -88,15 +100,9 @@ int tf_slot_bind(struct tf_slot *slot, struct tf_function *function, struct tf_e
         return tf_error_set(error, TF_ERR_SYSTEM, "mapping a slot: %s (vm.max_map_count may be too small)",
                             strerror(-failed));
     }
-    slot->function = function;
-    slot->generation = function->generation;
-    uint64_t const memory_offset = function->source.abi->memory_offset;
-    slot->memory_info =
-        memory_offset == TF_ABI_NO_OFFSET ? NULL : (struct tf_abi_memory *)(slot->instance + memory_offset);
+    tf_slot_take_up(slot, function);
     slot->dirty_overflow = false;
-    slot->dirty_is_new = false;
-    slot->requests = 0;
-    slot->same_faults = 0;
+    slot->dirty_is_inherited = false;
     open_learned(slot);
     tf_slot_reset_instance(slot);
     slot->runtime->counters.slots_bound++;
@@ -150,22 +156,18 @@ struct tf_slot *tf_slot_pop_ready(struct tf_function *function)
     return slot;
 }
 
-/* Makes one of the class free: one that is to be put back anyway, else a warm one of the function that was idle
- * longest, if any function has one to spare. */
-static void free_one(struct tf_runtime *runtime, enum tf_slot_class class)
+/* A warm one of the function that was idle longest, if any function of the class has one to spare. */
+static struct tf_slot *take_oldest(struct tf_runtime *runtime, enum tf_slot_class class)
 {
-    if (tf_reset_give_up(runtime, NULL, class))
-        return;
     for (struct tf_function *f = runtime->oldest, *newer; f != NULL; f = newer) {
         struct tf_slot *const slot = f->class == class ? tf_slot_pop_ready(f) : NULL;
         newer = f->newer;
         if (f->ready == NULL)
             tf_function_unlist(f);
-        if (slot != NULL) {
-            tf_slot_unbind(slot);
-            return;
-        }
+        if (slot != NULL)
+            return slot;
     }
+    return NULL;
 }
 
 struct tf_slot *tf_slot_acquire(struct tf_function *function, struct tf_error *error)
@@ -183,8 +185,13 @@ struct tf_slot *tf_slot_acquire(struct tf_function *function, struct tf_error *e
                      (unsigned long long)function->memory_bytes);
         return NULL;
     }
-    if (region->unbound == NULL)
-        free_one(runtime, function->class);
+    if (region->unbound == NULL && !tf_reset_give_up(runtime, NULL, function->class)) {
+        slot = take_oldest(runtime, function->class);
+        if (slot != NULL && tf_slot_hand_over(slot, function))
+            return slot;
+        if (slot != NULL)
+            tf_slot_unbind(slot);
+    }
     slot = region->unbound;
     if (slot == NULL) {
         tf_error_set(error, TF_ERR_NO_SLOT, "all %u slots are running (limits.slots)", region->count);

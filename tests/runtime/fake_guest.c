@@ -149,6 +149,19 @@ static void run_far_out_of_bounds(void *instance)
     (void)MEMORY(instance)[UINT32_MAX + (uint64_t)TF_ABI_REACH_SMALL_BYTES];
 }
 
+/* Some writes in the first four pages of wasm, elsewhere in each run, and now and then growth and a write in it. */
+static void run_sprinkle(void *instance)
+{
+    static uint32_t seed = 1; /* not the guest's: no request would see it */
+    for (uint32_t left = seed >> 16 & 3; left > 0; left--) {
+        seed = seed * 1664525 + 1013904223;
+        MEMORY(instance)[(seed >> 8) % (4u << 16)] = (uint8_t)seed;
+    }
+    seed = seed * 1664525 + 1013904223;
+    if ((seed >> 24) % 16 == 0 && grow(instance, 1) != UINT32_MAX)
+        MEMORY(instance)[((uint64_t)PAGES_MIN << 16) + 4097] = 1;
+}
+
 static void run_divide(void *instance)
 {
     struct instance *const self = instance;
@@ -309,6 +322,8 @@ MODULE(fake_hoard, run_hoard, NULL, 0, 8);
 MODULE(fake_below_memory, run_below_memory, NULL, 0, 8);
 MODULE(fake_out_of_bounds, run_out_of_bounds, NULL, 0, 8);
 MODULE(fake_far_out_of_bounds, run_far_out_of_bounds, NULL, 0, 8);
+MODULE(fake_sprinkle, run_sprinkle, NULL, 0, 8);
+MODULE(fake_sprinkle_strict, run_sprinkle, NULL, TF_ABI_STRICT, 8);
 MODULE(fake_divide, run_divide, NULL, 0, 8);
 MODULE(fake_unreachable, run_unreachable, NULL, 0, 8);
 MODULE(fake_recurse, run_recurse, NULL, 0, 8);

@@ -63,7 +63,7 @@ static struct tf_runtime *runtime_new(const struct tf_runtime_config *settings)
     return runtime;
 }
 
-static struct tf_function *function_new(struct tf_runtime *runtime, const char *name)
+static inline struct tf_function *function_new(struct tf_runtime *runtime, const char *name)
 {
     struct tf_function_source const from = source(name);
     struct tf_function *function = NULL;
@@ -88,7 +88,7 @@ static enum tf_outcome resume(struct tf_guest *guest)
     return outcome;
 }
 
-static struct ending run_once(struct tf_function *function)
+static inline struct ending run_once(struct tf_function *function)
 {
     struct ending ending = {0};
     struct tf_guest *guest = NULL;

@@ -63,4 +63,24 @@ static void test_exact(void)
     CHECK(set.count == 1 && set.pages == 100);
 }
 
-TEST_MAIN(TEST(test_random), TEST(test_exact))
+static void test_cut(void)
+{
+    static struct tf_runs set;
+    tf_runs_clear(&set);
+    tf_runs_cut(&set, 0);
+    CHECK(set.count == 0 && set.pages == 0);
+    tf_runs_add(&set, 2, 5, TF_RUNS_MAX - 1);
+    tf_runs_add(&set, 8, 10, TF_RUNS_MAX - 1);
+    tf_runs_cut(&set, 10);
+    CHECK(set.count == 2 && set.pages == 5);
+    tf_runs_cut(&set, 9);
+    CHECK(set.count == 2 && set.pages == 4 && tf_runs_contain(&set, 8) && !tf_runs_contain(&set, 9));
+    tf_runs_cut(&set, 8);
+    CHECK(set.count == 1 && set.pages == 3);
+    tf_runs_cut(&set, 3);
+    CHECK(set.count == 1 && set.pages == 1 && tf_runs_contain(&set, 2) && !tf_runs_contain(&set, 3));
+    tf_runs_cut(&set, 0);
+    CHECK(set.count == 0 && set.pages == 0);
+}
+
+TEST_MAIN(TEST(test_random), TEST(test_exact), TEST(test_cut))
