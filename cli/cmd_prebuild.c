@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -92,21 +93,23 @@ static int on_option(void *context, const struct tf_option *option, const char *
 
 /* ---- what there is to build ---- */
 
-static int add_file(struct tf_prebuild *prebuild, const char *path, struct tf_error *error)
+static int add_file(struct tf_prebuild *prebuild, const char *path, uint64_t bytes, struct tf_error *error)
 {
     if (prebuild->count == FILES_MAX)
         return tf_error_set(error, TF_ERR_LIMIT, "more than %d functions", FILES_MAX);
     if (prebuild->count == prebuild->capacity) {
         size_t const capacity = prebuild->capacity == 0 ? 64 : prebuild->capacity * 2;
-        char **files = reallocarray(prebuild->files, capacity, sizeof(*files));
+        struct tf_prebuild_file *const files = reallocarray(prebuild->files, capacity, sizeof(*files));
         if (files == NULL)
             return tf_error_system(error, "no memory for the list of functions");
         prebuild->files = files;
         prebuild->capacity = capacity;
     }
-    prebuild->files[prebuild->count] = strdup(path);
-    if (prebuild->files[prebuild->count] == NULL)
+    struct tf_prebuild_file *const file = &prebuild->files[prebuild->count];
+    *file = (struct tf_prebuild_file){.path = strdup(path), .bytes = bytes};
+    if (file->path == NULL)
         return tf_error_system(error, "no memory for the list of functions");
+    prebuild->work += tf_prebuild_work(file);
     prebuild->count++;
     return TF_OK;
 }
@@ -136,29 +139,53 @@ static int collect(struct tf_prebuild *prebuild, const char *folder, struct tf_e
             errno = entry->fts_errno;
             result = tf_error_system(error, "cannot read %s", entry->fts_path);
         } else if (is_function(entry)) {
-            result = add_file(prebuild, entry->fts_path, error);
+            result = add_file(prebuild, entry->fts_path, (uint64_t)entry->fts_statp->st_size, error);
         }
     }
     fts_close(walk);
     return result;
 }
 
+static int by_size(const void *a, const void *b, void *context)
+{
+    const struct tf_prebuild_file *const files = context;
+    size_t const left = *(const size_t *)a, right = *(const size_t *)b;
+    if (files[left].bytes != files[right].bytes)
+        return files[left].bytes > files[right].bytes ? -1 : 1;
+    return left < right ? -1 : left > right;
+}
+
+/* The largest first: one that came last would have the other jobs wait for it. */
+static int set_order(struct tf_prebuild *prebuild, struct tf_error *error)
+{
+    prebuild->order = reallocarray(NULL, prebuild->count + 1, sizeof(*prebuild->order));
+    if (prebuild->order == NULL)
+        return tf_error_system(error, "no memory for the list of functions");
+    for (size_t i = 0; i < prebuild->count; i++)
+        prebuild->order[i] = i;
+    qsort_r(prebuild->order, prebuild->count, sizeof(*prebuild->order), by_size, prebuild->files);
+    return TF_OK;
+}
+
 /* ---- building ---- */
 
-static void build_one(struct tf_prebuild *prebuild, size_t index)
+static void build_one(struct tf_prebuild *prebuild, size_t turn)
 {
+    size_t const file_index = prebuild->order[turn / prebuild->target_count];
+    size_t const index = file_index * prebuild->target_count + turn % prebuild->target_count;
     struct tf_prebuild_outcome *const outcome = &prebuild->outcomes[index];
     const struct tf_prebuild_target *const target = &prebuild->targets[index % prebuild->target_count];
-    const char *const file = prebuild->files[index / prebuild->target_count];
+    const struct tf_prebuild_file *const file = &prebuild->files[file_index];
     struct tf_buffer source = {0};
     struct tf_error error;
-    int result = tf_module_read(file, &prebuild->config->limits, &source, &error);
+    int result = tf_module_read(file->path, &prebuild->config->limits, &source, &error);
     if (result == TF_OK)
         result = tf_build_through_cache(target->compiler, prebuild->cache, source.bytes, source.length,
                                         &outcome->built, &error);
     tf_buffer_dispose(&source);
     pthread_mutex_lock(&prebuild->lock);
     prebuild->done++;
+    prebuild->work_done += tf_prebuild_work(file);
     if (result != TF_OK) {
         prebuild->failed++;
         outcome->state = TF_PREBUILD_FAILED;
@@ -170,7 +197,7 @@ static void build_one(struct tf_prebuild *prebuild, size_t index)
         prebuild->built++;
         outcome->state = TF_PREBUILD_BUILT;
     }
-    tf_prebuild_progress(prebuild, file);
+    tf_prebuild_progress(prebuild, file->path);
     pthread_mutex_unlock(&prebuild->lock);
 }
 
@@ -180,11 +207,11 @@ static void *build_thread(void *context)
     size_t const total = prebuild->count * prebuild->target_count;
     for (;;) {
         pthread_mutex_lock(&prebuild->lock);
-        size_t const index = prebuild->next < total && !was_interrupted ? prebuild->next++ : SIZE_MAX;
+        size_t const turn = prebuild->next < total && !was_interrupted ? prebuild->next++ : SIZE_MAX;
         pthread_mutex_unlock(&prebuild->lock);
-        if (index == SIZE_MAX)
+        if (turn == SIZE_MAX)
             return NULL;
-        build_one(prebuild, index);
+        build_one(prebuild, turn);
     }
 }
 
@@ -239,6 +266,8 @@ static int prebuild_folder(struct tf_prebuild *prebuild, const struct request *r
     prebuild->start_ns = prebuild->told_ns = tf_clock_ns();
     int result = collect(prebuild, request->folder, error);
     if (result == TF_OK)
+        result = set_order(prebuild, error);
+    if (result == TF_OK)
         result = tf_open_cache(prebuild->config, TF_CACHE_WRITE, &prebuild->cache, error);
     if (result == TF_OK)
         result = open_targets(prebuild, request, error);
@@ -259,10 +288,11 @@ static void dispose(struct tf_prebuild *prebuild)
     for (size_t i = 0; prebuild->outcomes != NULL && i < prebuild->count * prebuild->target_count; i++)
         free(prebuild->outcomes[i].error);
     for (size_t i = 0; i < prebuild->count; i++)
-        free(prebuild->files[i]);
+        free(prebuild->files[i].path);
     for (size_t i = 0; i < prebuild->target_count; i++)
         tf_compiler_destroy(&prebuild->targets[i].compiler);
     free(prebuild->outcomes);
+    free(prebuild->order);
     free(prebuild->files);
     tf_cache_close(&prebuild->cache);
 }

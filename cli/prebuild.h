@@ -28,21 +28,35 @@ struct tf_prebuild_outcome {
     char *error; /* of FAILED; owned */
 };
 
+struct tf_prebuild_file {
+    char *path; /* owned */
+    uint64_t bytes;
+};
+
 struct tf_prebuild {
     const struct tf_config *config;
     struct tf_cache *cache;
     struct tf_prebuild_target targets[TF_PREBUILD_TARGETS_MAX];
     size_t target_count;
-    char **files;
+    struct tf_prebuild_file *files; /* by name */
+    size_t *order;                  /* indices of files, the largest first */
     size_t count, capacity;
+    uint64_t work; /* of all, see tf_prebuild_work */
     size_t jobs;
     bool is_terminal;
     uint64_t start_ns, wall_ns, told_ns;
     pthread_mutex_t lock; /* over all that follows, and the terminal */
     size_t next, done, built, known, failed;
+    uint64_t work_done;
     bool is_interrupted;
     struct tf_prebuild_outcome *outcomes; /* of file f for target t at f * target_count + t */
 };
+
+/* What a file's build costs, in bytes of module: each costs something whatever its size. */
+static inline uint64_t tf_prebuild_work(const struct tf_prebuild_file *file)
+{
+    return file->bytes + (16u << 10);
+}
 
 /* What has been done and how long the rest takes: on a terminal over the line before, else a line now and then.
  * With the lock held. */

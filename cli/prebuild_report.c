@@ -31,9 +31,11 @@ void tf_prebuild_progress(struct tf_prebuild *prebuild, const char *file)
     if (!prebuild->is_terminal && now_ns - prebuild->told_ns < QUIET_NS)
         return;
     prebuild->told_ns = now_ns;
+    uint64_t const work = prebuild->work * prebuild->target_count;
     if (prebuild->done > 0)
         snprintf(left, sizeof(left), ", %.0f s left",
-                 seconds(now_ns - prebuild->start_ns) / (double)prebuild->done * (double)(total - prebuild->done));
+                 seconds(now_ns - prebuild->start_ns) / (double)prebuild->work_done *
+                     (double)(work - prebuild->work_done));
     fprintf(stderr, "%s[%zu/%zu] %zu built, %zu known, %zu failed%s: %.60s%s", prebuild->is_terminal ? "\r\033[K" : "",
             prebuild->done, total, prebuild->built, prebuild->known, prebuild->failed, left, file,
             prebuild->is_terminal ? "" : "\n");
@@ -47,7 +49,7 @@ void tf_prebuild_print(const struct tf_prebuild *prebuild)
         const struct tf_prebuild_target *const target = &prebuild->targets[i % prebuild->target_count];
         if (prebuild->outcomes[i].state != TF_PREBUILD_FAILED)
             continue;
-        printf("failed: %s", prebuild->files[i / prebuild->target_count]);
+        printf("failed: %s", prebuild->files[i / prebuild->target_count].path);
         if (prebuild->target_count > 1)
             printf(" (x86-64-v%u %s)", target->cpu_level, target->profile == TF_PROFILE_STRICT ? "strict" : "fast");
         printf(": %s\n", prebuild->outcomes[i].error != NULL ? prebuild->outcomes[i].error : "no memory");
@@ -67,7 +69,7 @@ static json_t *outcome_to_json(const struct tf_prebuild *prebuild, size_t index)
                                                        [TF_STAGE_IMAGE] = "image"};
     const struct tf_prebuild_outcome *const outcome = &prebuild->outcomes[index];
     const struct tf_prebuild_target *const target = &prebuild->targets[index % prebuild->target_count];
-    const char *const file = prebuild->files[index / prebuild->target_count];
+    const char *const file = prebuild->files[index / prebuild->target_count].path;
     bool const is_good = outcome->state == TF_PREBUILD_BUILT || outcome->state == TF_PREBUILD_KNOWN;
     json_t *const stage_ms = json_object();
     for (size_t i = 0; i < TF_STAGE_COUNT && outcome->state == TF_PREBUILD_BUILT; i++)

@@ -2,6 +2,7 @@
 """The program's surface: help, usage errors and their exit statuses. Usage: test_program.py PROGRAM"""
 import json
 import os
+import pty
 import subprocess
 import sys
 import tempfile
@@ -269,6 +270,24 @@ class Prebuild(unittest.TestCase):
         self.assertGreater(report["outcomes"][0]["stages_ms"]["cc"], 0)
         result, report = self.prebuild(*everything)
         self.assertEqual((result.returncode, report["built"], report["known"]), (0, 0, 8))
+
+    def test_the_largest_comes_first(self):
+        large = (WAT % 7).replace('"7"', '"%s"' % ("7" * 4000))
+        subprocess.run([WABT, "-", "-o", self.source + "/z.wasm"], input=large.encode(), check=True)
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        told = b""
+        with subprocess.Popen([PROGRAM, "prebuild", self.source, "--jobs", "1", "--cache", self.folder.name + "/cache"],
+                              stderr=theirs, stdout=subprocess.DEVNULL) as process:
+            os.close(theirs)
+            try:
+                while chunk := os.read(ours, 4096):
+                    told += chunk
+            except OSError:
+                pass # how a terminal tells that the other end is closed
+            process.wait(120)
+        self.assertEqual([os.path.basename(word) for word in told.decode().split() if word.endswith(".wasm")],
+                         ["z.wasm", "f0.wasm", "f1.wasm"])
 
     def test_of_what_fails(self):
         with open(self.source + "/bad.wasm", "wb") as stream:
