@@ -38,12 +38,13 @@ void tf_child_send(struct tf_child *child, enum tf_record_kind kind)
 int tf_child_open_job(struct tf_child *child)
 {
     struct stat st;
-    uint64_t go;
+    uint8_t go;
+    ssize_t got;
     tf_child_send(child, TF_RECORD_STARTED);
-    while (read(TF_JOB_FD_GO, &go, sizeof(go)) < 0)
-        if (errno != EINTR)
-            return tf_error_set(&child->error, TF_ERR_USAGE,
-                                "terrafirma-compiler is started by terrafirma, with a job");
+    while ((got = read(TF_JOB_FD_GO, &go, sizeof(go))) < 0 && errno == EINTR)
+        continue;
+    if (got != sizeof(go))
+        return tf_error_set(&child->error, TF_ERR_USAGE, "terrafirma-compiler is started by terrafirma, with a job");
     if (fstat(TF_JOB_FD_JOB, &st) != 0)
         return tf_error_system(&child->error, "the job's descriptor");
     if ((size_t)st.st_size < sizeof(struct tf_job))

@@ -7,7 +7,7 @@
  * of: whoever takes over the first child can choose what his own function becomes, and nobody else's; whoever takes
  * over the second does so from the canonical form, which is what the key stands for.
  *
- * A child gets a job (a memfd: struct tf_job, then the source; whole and sealed once the eventfd GO says so), writes
+ * A child gets a job (a memfd: struct tf_job, then the source; whole and sealed once GO says so), writes
  * its products into memfds, and speaks in records of fixed size. It may have been started before there was a job for it
  * (compiler/spare.c), and has seen nothing of any by then.
  *
@@ -86,7 +86,7 @@ enum tf_job_fd {
     TF_JOB_FD_OBJECT,
     TF_JOB_FD_FUNCTIONS, /* struct tf_manifest_function, ascending */
     TF_JOB_FD_TEXT,      /* INSPECT: the description; CHECK: the tools, "wabt 1.0.36, gcc 12.2.0", a line a tier */
-    TF_JOB_FD_GO,        /* an eventfd: readable once the job is whole */
+    TF_JOB_FD_GO,        /* a socket: a byte once the job is whole, its end where the parent is gone */
     TF_JOB_FD_COUNT,
 };
 

@@ -3,8 +3,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,7 +60,7 @@ static void close_fd(int *fd)
 /* Fills `fds` (the child's ends) and the process's own ends. */
 static int make_descriptors(struct tf_process *process, int fds[TF_JOB_FD_COUNT], struct tf_error *error)
 {
-    int records[2];
+    int records[2], go[2];
     if (pipe2(records, O_CLOEXEC) != 0)
         return tf_error_system(error, "preparing a build");
     fds[TF_JOB_FD_RECORDS] = records[1];
@@ -72,21 +72,22 @@ static int make_descriptors(struct tf_process *process, int fds[TF_JOB_FD_COUNT]
         fds[i] = process->products[i];
     }
     fds[TF_JOB_FD_JOB] = process->job_fd = memfd_create("terrafirma-job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    fds[TF_JOB_FD_GO] = process->go_fd = eventfd(0, EFD_CLOEXEC);
-    if (process->job_fd < 0 || process->go_fd < 0)
+    if (process->job_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go) != 0)
         return tf_error_system(error, "preparing a build");
+    process->go_fd = go[0];
+    fds[TF_JOB_FD_GO] = go[1];
     return 0;
 }
 
 /* The job cannot change under the child, nor under us: it is sealed. */
 static int give_job(struct tf_process *process, const struct tf_job *job, const uint8_t *source, struct tf_error *error)
 {
-    uint64_t const go = 1;
+    uint8_t const go = 1;
     int const fd = process->job_fd;
     if (tf_file_write_all(fd, job, sizeof(*job), error) != 0 ||
         (job->source_bytes != 0 && tf_file_write_all(fd, source, job->source_bytes, error) != 0) ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0 ||
-        write(process->go_fd, &go, sizeof(go)) != sizeof(go))
+        send(process->go_fd, &go, sizeof(go), MSG_NOSIGNAL) != (ssize_t)sizeof(go))
         return tf_error_system(error, "preparing a build");
     close_fd(&process->job_fd);
     close_fd(&process->go_fd);
@@ -220,6 +221,7 @@ int tf_process_launch(const struct tf_compiler *compiler, const struct tf_limits
         code = tf_sandbox_start(&sandbox, &process.sandbox, error);
     }
     close_fd(&fds[TF_JOB_FD_RECORDS]);
+    close_fd(&fds[TF_JOB_FD_GO]);
     if (code != 0)
         tf_process_end(&process);
     *ret_process = process;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <sched.h>
@@ -133,11 +132,14 @@ static bool place_descriptors(const int *fds, size_t count)
     return syscall(SYS_close_range, (unsigned)count, ~0u, 0) == 0;
 }
 
+/* System calls, not the library's functions: those would have all the parent's threads, which are not here, do the same
+ * and wait for them. */
 static bool become_nobody(void)
 {
     if (geteuid() != 0)
         return true;
-    return setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
+    return syscall(SYS_setgroups, 0, NULL) == 0 && syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) == 0 &&
+           syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) == 0;
 }
 
 /* Away from the terminal, if any: what is bubblewrap's --new-session, but with a say in the new session's share. The
@@ -187,6 +189,15 @@ static const char *find_bwrap(void)
     return NULL;
 }
 
+/* Like fork, but that the library does not know: what the child does until exec is system calls alone. Where we may,
+ * bubblewrap becomes process 1 of a namespace around its own: when it is killed in the middle of setting up, the
+ * process that it was setting up goes with it, which else would wait for it for good. */
+static pid_t fork_apart(void)
+{
+    pid_t const pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+    return pid >= 0 ? pid : fork();
+}
+
 /* The program's bytes with a file offset of their own: two builds may start at once. */
 static int reopen(int fd)
 {
@@ -210,7 +221,7 @@ int tf_sandbox_start(const struct tf_sandbox_config *config, struct tf_sandbox *
     fds[count - 2] = reopen(config->program_fd);
     fds[count - 1] = tf_sandbox_filter();
     make_arguments(config, (int)count - 2, (int)count - 1, &arguments);
-    pid_t const pid = fds[count - 2] >= 0 && fds[count - 1] >= 0 ? fork() : -1;
+    pid_t const pid = fds[count - 2] >= 0 && fds[count - 1] >= 0 ? fork_apart() : -1;
     if (pid == 0)
         enter(bwrap, &arguments, fds, count, config);
     int const saved = errno;

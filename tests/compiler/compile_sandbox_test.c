@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -115,6 +116,40 @@ static void limits_hold(void)
 static void leaves_no_process(void)
 {
     finds_nothing("daemon", NULL);
+}
+
+static _Noreturn void start_and_wait(void)
+{
+    struct tf_compiler const compiler = make_compiler();
+    struct tf_process process;
+    struct tf_error error;
+    tf_process_launch(&compiler, &compiler.job.limits, false, &process, &error);
+    for (;;)
+        pause();
+}
+
+/* Killed at any moment of the set-up. What it leaves is handed to us, as far as it does not end by itself. */
+static void outlives_no_parent(void)
+{
+    if (geteuid() != 0) {
+        printf("not tried: only as root is there a namespace around bubblewrap's own\n");
+        return;
+    }
+    CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+    for (unsigned i = 0; i < 200; i++) {
+        pid_t const parent = fork();
+        if (parent == 0)
+            start_and_wait();
+        usleep(i % 100 * 100);
+        kill(parent, SIGKILL);
+    }
+    uint64_t const until_ns = tf_clock_ns() + 30 * TF_NS_PER_S;
+    pid_t ended;
+    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0 && tf_clock_ns() < until_ns)
+        if (ended == 0)
+            usleep(1000);
+    CHECK(ended == -1 && errno == ECHILD);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 static void ends_with(const char *name, int code, const char *text)
@@ -393,6 +428,6 @@ TEST_MAIN(TEST(reads_nothing_of_the_host), TEST(writes_nothing_outside), TEST(re
           TEST(gains_no_rights), TEST(sees_no_other_process_or_descriptor), TEST(limits_hold),
           TEST(leaves_no_process), TEST(time_is_accounted), TEST(time_is_bounded), TEST(its_words_are_not_trusted),
           TEST(its_products_are_bounded), TEST(attack_judge_claims_anothers_module), TEST(root_is_left_behind),
-          TEST(dies_with_its_parent), TEST(spares_are_sandboxes_too), TEST(a_dead_spare_is_nobodys_failure),
-          TEST(a_broken_sandbox_is_explained),
+          TEST(dies_with_its_parent), TEST(outlives_no_parent), TEST(spares_are_sandboxes_too),
+          TEST(a_dead_spare_is_nobodys_failure), TEST(a_broken_sandbox_is_explained),
           TEST(without_user_namespaces_nothing_runs))
