@@ -115,14 +115,19 @@ bool tf_protect_admit(struct tf_slot *slot, uint32_t first, uint32_t end)
     return true;
 }
 
-/* The function's other slots begin with what this one learned. */
+/* The function's other slots begin with what this one learned: no more than a slot may put back after each request.
+ * Many slots, each of which writes pages of its own, would have made it all of a memory. */
 static void learn(struct tf_slot *slot, uint32_t page)
 {
     slot->runtime->counters.pages_learned++;
-    if (slot->dirty_is_inherited)
-        tf_runs_add(&slot->function->learned, page, page + 1, runs_most(slot));
-    else
+    if (!slot->dirty_is_inherited) {
         slot->dirty_is_new = true;
+        return;
+    }
+    struct tf_runs learned = slot->function->learned;
+    tf_runs_add(&learned, page, page + 1, runs_most(slot));
+    if (learned.pages <= TF_DIRTY_PAGES_MAX)
+        slot->function->learned = learned;
 }
 
 bool tf_protect_resolve(struct tf_slot *slot, uintptr_t address)

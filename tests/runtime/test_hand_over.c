@@ -112,6 +112,39 @@ static void test_hand_over(void)
     tf_runtime_destroy(&runtime);
 }
 
+/* Slots that were handed over tell their function of one page after another. Each of them may write as much as is put
+ * back after a request; together they may not have it learn more than that. */
+static void test_what_is_learned_is_bounded(void)
+{
+    struct tf_runtime_config settings = config();
+    struct tf_runtime *runtime = runtime_new(&settings);
+    struct tf_function_source from = source("fake_sprinkle");
+    struct tf_abi_module large = *from.abi;
+    struct tf_function *function = NULL;
+    struct tf_guest *guest = NULL;
+    struct tf_error error = {0};
+    large.memory_pages_min = 4 * TF_DIRTY_PAGES_MAX / (TF_WASM_PAGE_BYTES / TF_HOST_PAGE_BYTES);
+    large.memory_pages_max = large.memory_pages_min;
+    from.abi = &large;
+    CHECK_MESSAGE(tf_function_create(runtime, &from, &function, &error) == 0, "%s", error.text);
+    CHECK_MESSAGE(tf_guest_start(function, &request, NULL, &guest, &error) == 0, "%s", error.text);
+    struct tf_slot *const slot = guest->slot;
+    uint64_t const pages = slot->accessible_bytes / TF_HOST_PAGE_BYTES;
+    CHECK(pages > TF_DIRTY_PAGES_MAX);
+    for (uint64_t page = 0; page < pages; page += 2) {
+        if (page % TF_DIRTY_PAGES_MAX == 0) /* as if another slot went on */
+            tf_runs_clear(&slot->dirty);
+        slot->dirty_is_inherited = true;
+        slot->dirty_overflow = false;
+        CHECK(tf_protect_resolve(slot, (uintptr_t)slot->memory + page * TF_HOST_PAGE_BYTES));
+    }
+    CHECK(function->learned.pages > 0 && function->learned.pages <= TF_DIRTY_PAGES_MAX);
+    slot->dirty_overflow = true; /* what was cleared above is not known any more */
+    tf_guest_finish(&guest);
+    tf_function_destroy(&function);
+    tf_runtime_destroy(&runtime);
+}
+
 /* What a page begins with is kept from its first byte to its last, wherever they are. */
 static void test_parts(void)
 {
@@ -143,4 +176,4 @@ static void test_parts(void)
     }
 }
 
-TEST_MAIN(TEST(test_hand_over), TEST(test_parts))
+TEST_MAIN(TEST(test_hand_over), TEST(test_what_is_learned_is_bounded), TEST(test_parts))
