@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -189,13 +191,38 @@ static const char *find_bwrap(void)
     return NULL;
 }
 
-/* Like fork, but that the library does not know: what the child does until exec is system calls alone. Where we may,
- * bubblewrap becomes process 1 of a namespace around its own: when it is killed in the middle of setting up, the
- * process that it was setting up goes with it, which else would wait for it for good. */
+/* The child is process 1 of a namespace, and its /proc tells of that: bubblewrap looks itself up there. A raw call, which
+ * the library does not know of: what the child does until exec is system calls alone. -1 where we may not. */
+static pid_t clone_apart(void)
+{
+    pid_t const pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0 && (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0 ||
+                     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0))
+        _exit(127);
+    return pid;
+}
+
+static bool may_be_apart;
+
+/* Tried once, before anything depends on it: a container's root may make namespaces, but not mount. */
+static void try_apart(void)
+{
+    int status = 1;
+    pid_t const pid = clone_apart();
+    if (pid == 0)
+        _exit(0);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    may_be_apart = pid > 0 && status == 0;
+}
+
+/* Where we may, bubblewrap becomes process 1 of a namespace around its own: when it is killed in the middle of setting
+ * up, the process that it was setting up goes with it, which else would wait for it for good. */
 static pid_t fork_apart(void)
 {
-    pid_t const pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
-    return pid >= 0 ? pid : fork();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, try_apart);
+    return may_be_apart ? clone_apart() : fork();
 }
 
 /* The program's bytes with a file offset of their own: two builds may start at once. */

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -128,17 +130,58 @@ static _Noreturn void start_and_wait(void)
         pause();
 }
 
+/* Like fork, but that the child is process 1 of a namespace and sees that in its /proc. -1 where we may not. */
+static pid_t start_in_namespaces(void)
+{
+    pid_t const pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0 && (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0 ||
+                     mount("proc", "/proc", "proc", 0, NULL) != 0))
+        _exit(77);
+    return pid;
+}
+
+static bool has_ended_well(pid_t pid)
+{
+    int status = 1;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* As in a container: /proc knows few processes, and bubblewrap finds only itself there. */
+static void works_in_a_namespace_of_processes(void)
+{
+    pid_t const outer = start_in_namespaces();
+    if (outer == 0) {
+        struct tf_compiler compiler = make_compiler();
+        struct tf_error error;
+        for (int i = 0; i < 4; i++) { /* small numbers are nobody's */
+            pid_t const pid = fork();
+            if (pid == 0)
+                _exit(0);
+            waitpid(pid, NULL, 0);
+        }
+        int const code = attempt(&compiler, "others", &error);
+        fprintf(stderr, "%s\n", error.text);
+        _exit(code == TF_ERR_REFUSED && strcmp(error.text, "found: nothing") == 0 ? 0 : 1);
+    }
+    int status = 77 << 8;
+    CHECK(outer < 0 || waitpid(outer, &status, 0) == outer);
+    CHECK(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        fprintf(stderr, "skipped: no namespaces to try it in\n");
+    else
+        CHECK(WEXITSTATUS(status) == 0);
+}
+
 /* Killed at any moment of the set-up. What it leaves is handed to us, as far as it does not end by itself. */
 static void outlives_no_parent(void)
 {
-    pid_t const probe = (pid_t)syscall(SYS_clone, 0x20000000 /* CLONE_NEWPID */ | SIGCHLD, NULL, NULL, NULL, NULL);
+    pid_t const probe = start_in_namespaces();
     if (probe == 0)
         _exit(0);
-    if (probe < 0) {
+    if (!has_ended_well(probe)) {
         fprintf(stderr, "skipped: we may not put a namespace around bubblewrap's own\n");
         return;
     }
-    CHECK(waitpid(probe, NULL, 0) == probe);
     CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
     for (unsigned i = 0; i < 200; i++) {
         pid_t const parent = fork();
@@ -432,6 +475,6 @@ TEST_MAIN(TEST(reads_nothing_of_the_host), TEST(writes_nothing_outside), TEST(re
           TEST(gains_no_rights), TEST(sees_no_other_process_or_descriptor), TEST(limits_hold),
           TEST(leaves_no_process), TEST(time_is_accounted), TEST(time_is_bounded), TEST(its_words_are_not_trusted),
           TEST(its_products_are_bounded), TEST(attack_judge_claims_anothers_module), TEST(root_is_left_behind),
-          TEST(dies_with_its_parent), TEST(outlives_no_parent), TEST(spares_are_sandboxes_too),
-          TEST(a_dead_spare_is_nobodys_failure), TEST(a_broken_sandbox_is_explained),
+          TEST(dies_with_its_parent), TEST(works_in_a_namespace_of_processes), TEST(outlives_no_parent),
+          TEST(spares_are_sandboxes_too), TEST(a_dead_spare_is_nobodys_failure), TEST(a_broken_sandbox_is_explained),
           TEST(without_user_namespaces_nothing_runs))
