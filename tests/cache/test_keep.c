@@ -90,19 +90,20 @@ static void the_longest_unused_make_room(void)
 {
     enter(8);
     for (uint32_t i = 0; i < 8; i++)
-        age(i, 1000 - i);
+        age(i, 10000 - 100 * i); /* however long this test takes, their order stays */
     CHECK(tf_keys_add(&live, artifact_key(0), NULL) == 0);
     uint64_t bytes = 0;
     int64_t used_s = 0;
     uint64_t total = 0;
     for (uint32_t i = 0; i < 8; i++) {
         tf_cache_measure(cache, artifact_key(i), &bytes, &used_s);
-        CHECK(bytes > 0 && used_s == time(NULL) - (int64_t)(1000 - i));
+        int64_t const unused_s = time(NULL) - used_s;
+        CHECK(bytes > 0 && unused_s >= 10000 - 100 * i && unused_s < 10100 - 100 * i);
         total += bytes;
     }
     CHECK(collect(total, 0, 0).removed_artifacts == 0);
     CHECK(collect(total - 1, 0, 0).removed_artifacts == 1 && !is_there(1) && is_there(0) && is_there(2));
-    CHECK(collect(1, 0, 995).removed_artifacts == 4 && !is_there(5) && is_there(6) && is_there(7));
+    CHECK(collect(1, 0, 9450).removed_artifacts == 4 && !is_there(5) && is_there(6) && is_there(7));
     CHECK(collect(1, 0, 0).removed_artifacts == 2 && is_there(0));
     leave();
 }
@@ -113,7 +114,7 @@ static void clocks_that_jump_cost_nothing_that_is_wanted(void)
     age(0, -100000); /* used in the future: the clock was put back */
     age(1, 1000000000);
     CHECK(tf_keys_add(&live, artifact_key(1), NULL) == 0);
-    CHECK(collect(1, 100, 1).removed_artifacts == 0);
+    CHECK(collect(1, 100, 1000).removed_artifacts == 0);
     CHECK(is_there(0) && is_there(1) && is_there(2));
     leave();
 }
