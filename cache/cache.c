@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "cache/keep.h"
 
 /* ---- opening ---- */
 
@@ -208,6 +209,9 @@ int tf_parts_put(struct tf_cache *cache, const struct tf_parts *parts, struct tf
         result = tf_store_write(cache, parts, error);
     if (result == 0 && !is_hot(cache, key))
         result = put_hot(cache, parts, error);
+    /* What was there already may not have been used for long, and is now about to be published. */
+    if (result == 0)
+        tf_cache_touch(cache, key);
     return result;
 }
 
@@ -243,8 +247,12 @@ int tf_cache_put(struct tf_cache *cache, const struct tf_manifest *manifest, con
     int result = tf_manifest_write(manifest, &json, error);
     if (result == 0)
         result = sign_parts(cache, &parts, error);
-    if (result == 0)
+    if (result == 0) {
+        /* A collection would take away in one place what was just found in the other. */
+        int const held = tf_cache_hold(cache);
         result = tf_parts_put(cache, &parts, error);
+        tf_cache_release(held);
+    }
     tf_buffer_dispose(&json);
     return result;
 }

@@ -78,7 +78,8 @@ void tf_manifest_digest(const void *json, size_t length, uint8_t ret_digest[TF_H
  * TRUST, CORRUPT. */
 int tf_manifest_take(const struct tf_cache *cache, const void *json, size_t length,
                      const struct tf_signature *signature, struct tf_manifest *ret_manifest, struct tf_error *error);
-/* Into store/ and hot/, where it is not there whole already. All of it has been checked. */
+/* Into store/ and hot/, where it is not there whole already; it counts as used. All of it has been checked. The caller
+ * holds collections off. */
 int tf_parts_put(struct tf_cache *cache, const struct tf_parts *parts, struct tf_error *error);
 
 /* ---- hot.c: one folder per artifact ---- */
@@ -126,6 +127,11 @@ int tf_index_read(const struct tf_cache *cache, int prefix_fd, const char *name,
                   struct tf_error *error);
 /* Writes an entry that was checked. */
 int tf_index_write(const struct tf_cache *cache, const struct tf_index_entry *entry, struct tf_error *error);
+
+/* ---- keep.c ---- */
+
+/* An artifact that is there counts as used from now on. */
+void tf_cache_touch(const struct tf_cache *cache, const char *key);
 
 /* ---- walk.c ---- */
 

@@ -2,8 +2,9 @@
  * What stays and what goes.
  *
  * A collection holds the cache's folder exclusively (flock), builders hold it together with others while they find or
- * put an artifact. What a builder found it has touched, so that it stays for the grace period, in which it is published
- * and thereby live. An artifact leaves hot/ first, then store/: killed in between, it is whole again from the store.
+ * put an artifact. What a builder found or put it has touched, so that it stays for the grace period, in which it is
+ * published and thereby live. An artifact leaves hot/ first, then store/: killed in between, it is whole again from the
+ * store.
  */
 #include "cache/keep.h"
 
@@ -81,7 +82,7 @@ void tf_cache_measure(struct tf_cache *cache, const char *key, uint64_t *ret_byt
     *ret_used_s = used_s;
 }
 
-static void touch(const struct tf_cache *cache, const char *key)
+void tf_cache_touch(const struct tf_cache *cache, const char *key)
 {
     char name[TF_STORE_NAME_BYTES + 3];
     struct stat status;
@@ -96,7 +97,7 @@ bool tf_cache_use(struct tf_cache *cache, const char *key)
     int const held = tf_cache_hold(cache);
     bool const has = tf_cache_has(cache, key);
     if (has && cache->mode == TF_CACHE_WRITE)
-        touch(cache, key);
+        tf_cache_touch(cache, key);
     tf_cache_release(held);
     return has;
 }

@@ -2,6 +2,8 @@
 #include "tests/cache/artifact.h"
 
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -105,6 +107,16 @@ static void the_longest_unused_make_room(void)
     CHECK(collect(total - 1, 0, 0).removed_artifacts == 1 && !is_there(1) && is_there(0) && is_there(2));
     CHECK(collect(1, 0, 9450).removed_artifacts == 4 && !is_there(5) && is_there(6) && is_there(7));
     CHECK(collect(1, 0, 0).removed_artifacts == 2 && is_there(0));
+    leave();
+}
+
+static void what_is_put_again_counts_as_used(void)
+{
+    enter(2);
+    age(0, 1000);
+    age(1, 1000);
+    CHECK(artifact_put(cache, 0, NULL) == 0);
+    CHECK(collect(0, 100, 0).removed_artifacts == 1 && is_there(0) && !is_there(1));
     leave();
 }
 
@@ -261,21 +273,48 @@ static void a_collection_waits_for_who_holds_the_cache(void)
     leave();
 }
 
+/* A put looks at store/ first, and then at hot/: a collection in between would make it fail, or lose half of it. */
+static void a_put_waits_for_a_collection(void)
+{
+    enter(1);
+    int const collecting = open(cache_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(collecting >= 0 && flock(collecting, LOCK_EX) == 0);
+    pid_t const child = fork();
+    if (child == 0) {
+        close(collecting);
+        _exit(artifact_put(cache, 0, NULL) == 0 && artifact_put(cache, 1, NULL) == 0 ? 0 : 1);
+    }
+    int status = 0;
+    pid_t ended = 0;
+    while (ended == 0 && !is_somebody_waiting()) {
+        usleep(1000);
+        ended = waitpid(child, &status, WNOHANG);
+    }
+    CHECK_MESSAGE(ended == 0, "the put did not wait");
+    close(collecting);
+    if (ended == 0)
+        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(is_there(0) && is_there(1));
+    leave();
+}
+
 /* ---- kill -9 ---- */
 
-/* Puts, uses, pins and collects until it is killed. */
-static void work(uint32_t seed)
+/* Puts, uses and collects until it is killed. Ends by itself only where one of these failed, and says why in `ret_why`,
+ * which is shared with the parent. */
+static void work(uint32_t seed, struct tf_error *ret_why)
 {
-    struct tf_cache *const mine = cache_open(TF_CACHE_WRITE);
+    struct tf_cache *mine = NULL;
+    if (tf_cache_open(cache_folder, TF_CACHE_WRITE, &mine, ret_why) != 0)
+        _exit(1);
     for (uint32_t i = seed;; i = i * 1664525u + 1013904223u) {
         uint32_t const number = i >> 24 & 7;
         struct tf_gc_config const config = {.most_bytes = 40000, .add_live = add_live};
         struct tf_gc_report report;
-        struct tf_error error = {0};
-        if ((i >> 16 & 3) == 0 && tf_cache_collect(mine, &config, &report, &error) != 0)
-            _exit(1);
-        if (artifact_put(mine, 10 + number, &error) != 0)
+        if ((i >> 16 & 3) == 0 && tf_cache_collect(mine, &config, &report, ret_why) != 0)
             _exit(2);
+        if (artifact_put(mine, 10 + number, ret_why) != 0)
+            _exit(3);
         tf_cache_use(mine, artifact_key(10 + number));
     }
 }
@@ -287,27 +326,33 @@ static void killed_at_any_moment_it_is_whole_and_nothing_live_is_lost(void)
         CHECK(tf_keys_add(&live, artifact_key(i), NULL) == 0);
     const char *const said = getenv("TF_TEST_KILLS");
     unsigned const kills = said != NULL ? (unsigned)strtoul(said, NULL, 10) : 25;
-    for (unsigned k = 0; k < kills; k++) {
+    size_t const size = 2 * sizeof(struct tf_error);
+    struct tf_error *const why = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(why != MAP_FAILED);
+    for (unsigned k = 0; why != MAP_FAILED && k < kills; k++) {
         pid_t children[2];
         for (int c = 0; c < 2; c++) {
             if ((children[c] = fork()) == 0)
-                work(k * 2654435761u + (uint32_t)c);
+                work(k * 2654435761u + (uint32_t)c, &why[c]);
         }
         usleep(1000 + k * 7919 % 30000);
         for (int c = 0; c < 2; c++) {
             int status = 0;
             CHECK(kill(children[c], SIGKILL) == 0 && waitpid(children[c], &status, 0) == children[c]);
-            CHECK(WIFSIGNALED(status));
+            CHECK_MESSAGE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "kill %u: status %#x: %s", k,
+                          (unsigned)status, why[c].text);
         }
         CHECK_MESSAGE(verify() == 0, "kill %u: %s", k, wrong[0]);
         for (uint32_t i = 0; i < 3; i++)
             CHECK(artifact_get(cache, i) == 0);
     }
+    munmap(why, size);
     leave();
 }
 
 TEST_MAIN(TEST(only_what_nobody_wants_goes), TEST(the_longest_unused_make_room),
-          TEST(clocks_that_jump_cost_nothing_that_is_wanted), TEST(without_knowing_what_is_live_nothing_goes),
-          TEST(the_index_follows), TEST(pins_want_an_artifact), TEST(what_is_wrong_is_named),
-          TEST(a_collection_waits_for_who_holds_the_cache),
+          TEST(what_is_put_again_counts_as_used), TEST(clocks_that_jump_cost_nothing_that_is_wanted),
+          TEST(without_knowing_what_is_live_nothing_goes), TEST(the_index_follows), TEST(pins_want_an_artifact),
+          TEST(what_is_wrong_is_named),
+          TEST(a_collection_waits_for_who_holds_the_cache), TEST(a_put_waits_for_a_collection),
           TEST(killed_at_any_moment_it_is_whole_and_nothing_live_is_lost))
