@@ -191,8 +191,9 @@ static const char *find_bwrap(void)
     return NULL;
 }
 
-/* The child is process 1 of a namespace, and its /proc tells of that: bubblewrap looks itself up there. A raw call, which
- * the library does not know of: what the child does until exec is system calls alone. -1 where we may not. */
+/* The child is process 1 of a namespace, and its /proc tells of that: bubblewrap looks its own child up there. A raw
+ * call, which the library does not know of: what the child does until exec is system calls alone. -1 where we may
+ * not. */
 static pid_t clone_apart(void)
 {
     pid_t const pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL);

@@ -17,8 +17,8 @@
  * anywhere but into the artifact of its own module.
  *
  * Started as root, bubblewrap itself runs as nobody (65534): inside a user namespace root would be mapped to nobody,
- * but files and the kernel's limits would still see root. It then has a process namespace around it besides, with
- * a /proc of its own, so that nothing is left whatever is killed when. Started as somebody else, or where that cannot be
+ * but files and the kernel's limits would still see root. It then has a process namespace around it besides, with a
+ * /proc of its own, so that nothing is left whatever is killed when. Started as somebody else, or where that cannot be
  * mounted (containers), there is none: a builder that is killed in the few milliseconds of a sandbox's set-up can leave
  * one waiting process of bubblewrap's, which holds an empty job.
  */

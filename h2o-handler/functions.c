@@ -225,6 +225,12 @@ static void load_done(struct tf_io_job *io)
     struct tf_worker *const worker = job->worker;
     struct tf_entry *entry = job->entry;
     h2o_linklist_unlink(&entry->link);
+    if (worker->is_disposed) {
+        tf_module_release(&job->module);
+        free(job);
+        drop(worker, entry);
+        return;
+    }
     entry->users++;
     if (job->module != NULL) {
         entry->module = job->module;
@@ -348,9 +354,13 @@ static bool nothing_is_routed(void *context, const char *key)
     return false;
 }
 
-void tf_functions_dispose(struct tf_worker *worker)
+void tf_functions_drop(struct tf_worker *worker)
 {
     tf_functions_sweep(worker, nothing_is_routed, NULL);
-    free(worker->functions.buckets);
-    worker->functions.buckets = NULL;
+}
+
+void tf_functions_dispose(struct tf_functions *functions)
+{
+    free(functions->buckets);
+    functions->buckets = NULL;
 }

@@ -53,8 +53,11 @@ struct tf_functions {
 };
 
 void tf_functions_init(struct tf_functions *functions);
-/* No exchange may hold an entry. Waits for nothing: the loader must have been drained. */
-void tf_functions_dispose(struct tf_worker *worker);
+/* First of two steps of a disposed worker: drops all functions but those whose load is under way, which go when the
+ * loader's thread, destroyed next, tells that it ended. No exchange may hold an entry. Waits for nothing. */
+void tf_functions_drop(struct tf_worker *worker);
+/* The second, once that thread has ended. Tolerates zeroed ones. */
+void tf_functions_dispose(struct tf_functions *functions);
 
 /* The entry of a routed key, held for the caller. Starts a load where there is none. NULL without memory. */
 struct tf_entry *tf_functions_hold(struct tf_worker *worker, const char *key);

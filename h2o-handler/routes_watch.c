@@ -125,7 +125,9 @@ static void read_done(struct tf_io_job *io)
     struct tf_worker *const worker = job->worker;
     struct tf_routes_watch *const watch = &worker->routes;
     watch->is_reading = false;
-    if (job->routes == NULL) {
+    if (worker->is_disposed) {
+        destroy_elsewhere(worker, job->routes);
+    } else if (job->routes == NULL) {
         /* Most likely the builder has moved on and removed the file: then a newer generation is there to be read at
          * once. Otherwise the same one is tried again later. */
         watch->failed_generation = job->generation;

@@ -65,6 +65,7 @@ struct tf_worker {
     h2o_timeout_t wall_timeout; /* limits.wall_ms: how long anything may wait here before it runs */
     h2o_socket_t *stop;
     bool stop_requested;
+    bool is_disposed; /* what threads still bring is let go */
     bool is_open; /* accepts */
     bool is_soiled; /* the runtime has memories to put back */
     uint64_t open_anyway_ns;

@@ -102,15 +102,17 @@ static int make_runtime(struct tf_worker *worker, struct tf_error *error)
  * of the process. */
 static void dispose(struct tf_worker *worker)
 {
+    worker->is_disposed = true;
     if (!tf_io_thread_destroy(&worker->files, THREAD_WAIT_MS) || !tf_packed_stop(&worker->packed, THREAD_WAIT_MS) ||
         !tf_gate_stop(&worker->gate, THREAD_WAIT_MS))
         return;
     tf_packed_dispose(&worker->packed);
     tf_gate_dispose(&worker->gate);
     if (worker->loader != NULL)
-        tf_functions_dispose(worker);
+        tf_functions_drop(worker);
     if (!tf_io_thread_destroy(&worker->loader, THREAD_WAIT_MS))
         return;
+    tf_functions_dispose(&worker->functions);
     tf_runtime_destroy(&worker->runtime);
     tf_routes_watch_dispose(worker);
     tf_recent_dispose(&worker->recent);

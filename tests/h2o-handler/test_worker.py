@@ -353,6 +353,21 @@ class Queues(Case):
         worker.until(lambda: len(os.listdir("/proc/%s/fd" % worker.tell("pid"))) < 40, "descriptors are closed")
         self.assertEqual(worker.stop(), 0)
 
+    def test_a_stop_while_functions_load(self):
+        """Whose clients have gone already, so that nothing is waited for; and new routes are being read."""
+        for _ in range(6):
+            worker = self.worker()
+            names = ["f%d.wasm" % i for i in range(16)]
+            worker.publish({"_default": {name: i for i, name in enumerate(names)}})
+            worker.key(len(names))
+            for name in names:
+                connection = worker.connect()
+                connection.send("GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % name)
+                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                connection.close()
+            worker.publish({"_default": {name: i + 1 for i, name in enumerate(names)}}, wait=False)
+            self.assertEqual(worker.stop(), 0, worker.log_text())
+
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
