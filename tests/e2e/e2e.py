@@ -3,6 +3,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -239,6 +240,7 @@ class Server:
         self.port = free_port()
         self.process = None
         self.prefix = []  # what the command begins with
+        self.crashes = False  # the test has a worker crash: else a report of one fails it, even of one that was stopping
 
     def launch(self):
         assert self.process is None or self.process.poll() is not None, "a second one would be lost sight of"
@@ -284,7 +286,10 @@ class Server:
                 sys.stderr.write("the server did not stop\n" + self.log_tail())
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
+        reports = re.findall(r".*crash: signal.*", self.log_text())
         shutil.rmtree(self.folder, ignore_errors=True)
+        if reports and not self.crashes:
+            raise AssertionError("a process of the server crashed: " + "\n".join(reports))
 
     def log_text(self):
         """What it printed, and what its log service wrote so far."""

@@ -85,6 +85,7 @@ class Aborting(e2e.Case):
 
     @classmethod
     def prepare(cls, server):
+        server.crashes = True
         server.put("fine.wasm", guests.answer(BODY.decode()))
 
     def test_others_lose_nothing(self):

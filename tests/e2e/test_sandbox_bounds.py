@@ -18,6 +18,7 @@ class Crashes(e2e.Case):
 
     @classmethod
     def prepare(cls, server):
+        server.crashes = True
         server.put("ok.wasm", guests.answer("fine"))
         server.put("loop.wasm", guests.module(guests.LOOP))
         server.put("same.wasm", guests.module(guests.LOOP), site="a.example")
@@ -74,6 +75,7 @@ class Crashes(e2e.Case):
 
     def test_idle_deaths_blame_nobody(self):
         with e2e.Server(workers=1) as server:
+            server.crashes = True
             server.put("ok.wasm", guests.answer("fine"))
             server.wait_for("/ok.wasm")
             for _ in range(5):

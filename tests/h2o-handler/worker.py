@@ -35,7 +35,10 @@ class Worker:
         self.driver.wait(PATIENCE)
         self.driver.stdout.close()
         self.log.close()
+        reports = re.findall(r".*crash: signal.*", self.log_text())
         shutil.rmtree(self.folder)
+        if reports:
+            raise AssertionError("the worker crashed: " + "\n".join(reports))
 
     def tell(self, *lines):
         self.driver.stdin.write("".join(line + "\n" for line in lines))
