@@ -240,7 +240,7 @@ class Server:
         self.port = free_port()
         self.process = None
         self.prefix = []  # what the command begins with
-        self.crashes = False  # the test has a worker crash: else a report of one fails it, even of one that was stopping
+        self.crashes = False  # the test has a worker crash: else a report of one fails it, also while it stops
 
     def launch(self):
         assert self.process is None or self.process.poll() is not None, "a second one would be lost sight of"
