@@ -103,11 +103,14 @@ int tf_registry_get_blob(struct tf_registry *registry, const char *sha256, uint6
         tf_registry_url(registry, &exchange, "blobs/sha256:%s", sha256);
         result = tf_registry_exchange(registry, &exchange, error);
     }
-    if (result == 0 && exchange.from < bytes && exchange.status != 200 && exchange.status != 206) {
-        if (exchange.status == 416 && ftruncate(fd, 0) != 0)
-            return tf_error_system(error, "a blob cannot be written");
-        return tf_registry_wrong_status(exchange.status, "a blob", error);
+    /* Some give no ranges: then all of it. */
+    if (result == 0 && exchange.from > 0 && exchange.from < bytes && exchange.status == 416) {
+        exchange.from = 0;
+        tf_registry_url(registry, &exchange, "blobs/sha256:%s", sha256);
+        result = tf_registry_exchange(registry, &exchange, error);
     }
+    if (result == 0 && exchange.from < bytes && exchange.status != 200 && exchange.status != 206)
+        return tf_registry_wrong_status(exchange.status, "a blob", error);
     if (result != 0 && result != TF_ERR_LIMIT)
         return result; /* what has come stays, to be gone on with */
     if (result == 0 && exchange.got < bytes)
@@ -166,7 +169,7 @@ static void set_body(const struct upload *upload, struct tf_registry_exchange *e
     exchange->content_type = "application/octet-stream";
 }
 
-/* Asks how far the upload got. */
+/* Asks how far the upload got. A registry that cannot say, or has forgotten it, gets all of it again. */
 static int ask_progress(struct upload *upload, struct tf_error *error)
 {
     struct tf_registry_exchange exchange = {.method = "GET", .body_fd = -1, .into_fd = -1};
@@ -175,10 +178,9 @@ static int ask_progress(struct upload *upload, struct tf_error *error)
     int const result = tf_registry_exchange(upload->registry, &exchange, error);
     if (result != 0)
         return result;
-    if (exchange.status != 204)
-        return tf_registry_wrong_status(exchange.status, "how far an upload got", error);
     /* "0-0" is what some say of one that has not begun, and others of one byte: it is sent from the start. */
-    if (sscanf(exchange.range, "%llu-%llu", &first, &last) != 2 || first != 0 || last >= upload->bytes || last == 0)
+    if (exchange.status != 204 || sscanf(exchange.range, "%llu-%llu", &first, &last) != 2 || first != 0 ||
+        last >= upload->bytes || last == 0)
         return begin(upload, error);
     upload->done = last + 1;
     return exchange.location[0] != '\0' ? take_location(upload, &exchange, error) : 0;
@@ -191,6 +193,12 @@ static bool may_go_on(struct upload *upload)
         return false;
     usleep(100000 * upload->resumes);
     return true;
+}
+
+/* What broke, and an upload that the registry does not know any more, as it was started anew meanwhile. */
+static bool may_be_cured(int result)
+{
+    return result == TF_ERR_SYSTEM || result == TF_ERR_TIMEOUT || result == TF_ERR_NOT_FOUND;
 }
 
 static int send_chunk(struct upload *upload, struct tf_error *error)
@@ -210,8 +218,7 @@ static int send_chunk(struct upload *upload, struct tf_error *error)
     if (result == 0)
         result = tf_registry_wrong_status(exchange.status, "a piece of a blob", error);
     /* Some of it may have arrived, and a registry may put a piece behind another without a look at its place. */
-    bool const may_resume = exchange.status == 416 || result == TF_ERR_SYSTEM || result == TF_ERR_TIMEOUT;
-    return may_resume && may_go_on(upload) ? ask_progress(upload, error) : result;
+    return (exchange.status == 416 || may_be_cured(result)) && may_go_on(upload) ? ask_progress(upload, error) : result;
 }
 
 static int send_last(struct upload *upload, struct tf_error *error)
@@ -243,7 +250,7 @@ int tf_registry_put_blob(struct tf_registry *registry, const char *sha256, uint6
             result = send_last(&upload, error);
             is_sent = result == 0;
         }
-        if ((result == TF_ERR_SYSTEM || result == TF_ERR_TIMEOUT) && may_go_on(&upload))
+        if (may_be_cured(result) && may_go_on(&upload))
             result = begin(&upload, error);
     }
     return result;

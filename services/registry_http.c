@@ -220,8 +220,9 @@ static bool make_headers(struct transfer *transfer, bool is_home)
                               : add_header(transfer, "Content-Type:"));
     if (exchange->content_range[0] != '\0')
         is_good = is_good && add_header(transfer, "Content-Range: %s", exchange->content_range);
-    if (exchange->from > 0)
-        is_good = is_good && add_header(transfer, "Range: bytes=%llu-", (unsigned long long)exchange->from);
+    if (exchange->from > 0) /* with its end, without which some do not understand it */
+        is_good = is_good && add_header(transfer, "Range: bytes=%llu-%llu", (unsigned long long)exchange->from,
+                                        (unsigned long long)exchange->most - 1);
     if (is_home && !exchange->is_token && registry->token[0] != '\0')
         is_good = is_good && add_header(transfer, "Authorization: Bearer %s", registry->token);
     return is_good;

@@ -1,4 +1,5 @@
-"""Registries for tests: Debian's docker-registry, and one that stands in front of it and lies."""
+"""Registries for tests: Debian's docker-registry, others made of Go's modules, and one that stands in front of another
+and lies."""
 import base64
 import crypt
 import http.client
@@ -16,11 +17,15 @@ import urllib.parse
 
 from e2e import PATIENCE, free_port, spawn
 
-PROGRAM = "/usr/bin/docker-registry"
+BUILD = os.environ.get("TF_BUILD", "build")
 
 
 class Registry:
     """docker-registry on a port of 127.0.0.1. What it holds survives kill() and start()."""
+    PROGRAM = "/usr/bin/docker-registry"
+    MODULE = None  # of Go's, where it is made
+    HAS_USERS_AND_TLS = True
+    FORGETS = False  # its manifests, when it ends
 
     def __init__(self, users=None, certificate=None):
         self.folder = tempfile.mkdtemp(prefix="tf-registry-")
@@ -40,8 +45,11 @@ class Registry:
         with open(self.folder + "/config.yml", "w", encoding="utf-8") as stream:
             json.dump(config, stream)  # which is YAML, too
 
+    def command(self):
+        return [self.PROGRAM, "serve", self.folder + "/config.yml"]
+
     def start(self):
-        self.process = spawn([PROGRAM, "serve", self.folder + "/config.yml"], stdin=subprocess.DEVNULL,
+        self.process = spawn(self.command(), stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -64,6 +72,35 @@ class Registry:
 
     def url(self, rest, port=None):
         return "oci://127.0.0.1:%d/%s" % (port or self.port, rest)
+
+
+class Distribution(Registry):
+    """What became of docker-registry since Debian took it."""
+    PROGRAM = os.path.join(os.path.abspath(BUILD), "registries", "registry")
+    MODULE = "github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
+
+
+class Crane(Registry):
+    """Google's go-containerregistry: another server of the protocol from the ground up. Blobs lie on disk, manifests do
+    not."""
+    PROGRAM = os.path.join(os.path.abspath(BUILD), "registries", "crane")
+    MODULE = "github.com/google/go-containerregistry/cmd/crane@v0.22.1"
+    HAS_USERS_AND_TLS, FORGETS = False, True
+
+    def command(self):
+        os.makedirs(self.folder + "/data", exist_ok=True)
+        return [self.PROGRAM, "registry", "serve", "--address", "127.0.0.1:%d" % self.port, "--disk",
+                self.folder + "/data"]
+
+
+def made(kind):
+    """Whether there is a program for this kind of registry, which is made where it can be."""
+    if kind.MODULE is None or os.path.exists(kind.PROGRAM):
+        return os.path.exists(kind.PROGRAM)
+    go = shutil.which("go")
+    result = go and subprocess.run([go, "install", kind.MODULE], stdin=subprocess.DEVNULL, timeout=1200, check=False,
+                                   env={**os.environ, "GOBIN": os.path.dirname(kind.PROGRAM)})
+    return bool(result) and result.returncode == 0
 
 
 class Asked:

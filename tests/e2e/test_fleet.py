@@ -150,7 +150,7 @@ class Fleet(Case):
 
 
 if __name__ == "__main__":
-    if not os.path.exists(registry.PROGRAM):
+    if not registry.made(registry.Registry):
         print("docker-registry is not installed")
         sys.exit(77)
     unittest.main(argv=sys.argv[:1])
