@@ -280,7 +280,8 @@ void tf_dispatch(struct tf_server *server, h2o_req_t *req)
     size_t const path_length = req->query_at < req->path.len ? req->query_at : req->path.len;
     if (!tf_server_request_lacks_host(server, req)) {
         struct tf_memo_row *const memo =
-            tf_memo_find(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length);
+            tf_memo_find_again(&worker->memo, &tf_connection_of(req)->memo, req->authority.base, req->authority.len,
+                               req->path.base, path_length);
         if (memo != NULL && tf_place_holds(&memo->seen, memo->check_ns, arrived_ns)) {
             tf_request_start(worker, req, memo->route, memo->script_bytes, memo, NULL, arrived_ns);
             return;

@@ -18,6 +18,8 @@
 #define TF_ADDRESS_BYTES 64
 #define TF_LISTENERS_MAX 32
 
+struct tf_memo_row;
+
 /* What this side knows of a connection; sock->on_close.data. */
 struct tf_connection {
     h2o_linklist_t link;
@@ -31,6 +33,7 @@ struct tf_connection {
     bool is_challenge;  /* the handshake was for the answer to a challenge alone */
     uint32_t in_flight; /* requests that were handed on and not yet answered to the end */
     bool is_shut;
+    struct tf_memo_row *memo; /* of its last request, as it was then; NULL: none */
     uint8_t address_length;
     char address[TF_ADDRESS_BYTES]; /* numeric; filled when first asked for */
 };

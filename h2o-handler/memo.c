@@ -85,6 +85,15 @@ struct tf_memo_row *tf_memo_find(struct tf_memo *memo, const char *authority, si
     return NULL;
 }
 
+struct tf_memo_row *tf_memo_find_again(struct tf_memo *memo, struct tf_memo_row **last, const char *authority,
+                                       size_t authority_length, const char *path, size_t path_length)
+{
+    struct tf_memo_row *const row = *last; /* rows stay where they are; whose this one is now, its key tells */
+    if (row != NULL && holds(memo, row, authority, authority_length, path, path_length))
+        return row;
+    return *last = tf_memo_find(memo, authority, authority_length, path, path_length);
+}
+
 struct tf_memo_row *tf_memo_put(struct tf_memo *memo, const char *authority, size_t authority_length, const char *path,
                                 size_t path_length, const struct tf_route *route)
 {

@@ -53,6 +53,9 @@ void tf_memo_dispose(struct tf_memo *memo);
 /* NULL: not known. */
 struct tf_memo_row *tf_memo_find(struct tf_memo *memo, const char *authority, size_t authority_length,
                                  const char *path, size_t path_length);
+/* The same, of somebody who mostly asks for the same again: *last, first NULL, is what was found for it last. */
+struct tf_memo_row *tf_memo_find_again(struct tf_memo *memo, struct tf_memo_row **last, const char *authority,
+                                       size_t authority_length, const char *path, size_t path_length);
 /* Forgets what is in the row's place; the caller fills in the rest of it. NULL: the key is too long, or one part of it
  * is empty. */
 struct tf_memo_row *tf_memo_put(struct tf_memo *memo, const char *authority, size_t authority_length, const char *path,

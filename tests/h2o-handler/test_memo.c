@@ -41,6 +41,40 @@ static void test_spellings(void)
         CHECK_MESSAGE(find(others[i][0], others[i][1]) == NULL, "%s %s", others[i][0], others[i][1]);
 }
 
+static struct tf_memo_row *find_again(struct tf_memo_row **last, const char *authority, const char *path)
+{
+    return tf_memo_find_again(&memo, last, authority, strlen(authority), path, strlen(path));
+}
+
+/* What somebody was given last is given again under the same bytes only, and only as long as it is what it was. */
+static void test_finding_again(void)
+{
+    struct tf_memo_row *last = NULL;
+    make(1);
+    CHECK(find_again(&last, "a.b", "/f.wasm") == NULL && last == NULL);
+    struct tf_memo_row *const row = put("a.b", "/f.wasm", &routes[0]);
+    CHECK(find_again(&last, "a.b", "/f.wasm") == row && last == row);
+    CHECK(find_again(&last, "a.b", "/f.wasm") == row);
+    CHECK(find_again(&last, "a.c", "/f.wasm") == NULL && last == NULL);
+    CHECK(find_again(&last, "a.b", "/f.wasm") == row);
+    CHECK(find_again(&last, "a.b", "/g.wasm") == NULL);
+    struct tf_memo_row *const other = put("a.b", "/g.wasm", &routes[1]);
+    last = row;
+    CHECK(find_again(&last, "a.b", "/g.wasm") == other && last == other);
+    /* The place may be another key's by now. */
+    char path[32];
+    last = row;
+    for (int i = 0; row->path_length == strlen("/f.wasm"); i++) {
+        snprintf(path, sizeof(path), "/f-%d.wasm", i);
+        CHECK(i < 100000 && put("a.b", path, &routes[1]) != NULL);
+    }
+    struct tf_memo_row *const now = find_again(&last, "a.b", "/f.wasm");
+    CHECK(now != row && (now == NULL || now->route == &routes[0]));
+    last = find("a.b", path);
+    tf_memo_clear(&memo);
+    CHECK(last != NULL && find_again(&last, "a.b", path) == NULL && last == NULL);
+}
+
 static void test_replacing_and_clearing(void)
 {
     make(1);
@@ -116,5 +150,5 @@ static void test_lengths(void)
     }
 }
 
-TEST_MAIN(TEST(test_spellings), TEST(test_replacing_and_clearing), TEST(test_clearing_for_ever), TEST(test_many),
-          TEST(test_lengths))
+TEST_MAIN(TEST(test_spellings), TEST(test_finding_again), TEST(test_replacing_and_clearing),
+          TEST(test_clearing_for_ever), TEST(test_many), TEST(test_lengths))
