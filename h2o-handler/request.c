@@ -343,6 +343,7 @@ static void begin(struct tf_exchange *exchange)
     if (is_inline) {
         tf_exchange_run(exchange);
     } else {
+        (void)tf_guest_started_ns(exchange->guest); /* what it waits is of its wall time */
         set_deadline(exchange);
         tf_schedule_ready(worker, exchange);
     }

@@ -187,6 +187,13 @@ static const unsigned char rejected[256] = {
 size_t tf_guest_path_length(const char *raw, size_t length, size_t query_at)
 {
     size_t const path_end = query_at < length ? query_at : length;
+    unsigned char in_path = 0, in_query = 0;
+    for (size_t i = 0; i < path_end; i++)
+        in_path |= rejected[(unsigned char)raw[i]];
+    for (size_t i = path_end; i < length; i++)
+        in_query |= rejected[(unsigned char)raw[i]];
+    if (((in_path & REJECTED_IN_PATH) | (in_query & REJECTED_IN_QUERY)) == 0)
+        return length; /* nearly all */
     size_t encoded = length;
     for (size_t i = 0; i < path_end; i++)
         encoded += rejected[(unsigned char)raw[i]] & REJECTED_IN_PATH ? 2 : 0;

@@ -63,7 +63,7 @@ int tf_guest_start(struct tf_function *function, const struct tf_request *reques
     guest->trap_address = NULL;
     guest->trap_detail = NULL;
     guest->cpu_ticks = 0;
-    guest->started_ticks = tf_ticks();
+    guest->started_ticks = 0;
     guest->started_ns = 0;
     guest->request = request;
     guest->context = context;
@@ -86,7 +86,7 @@ void tf_guest_restart(struct tf_guest *guest)
     guest->trap_address = NULL;
     guest->trap_detail = NULL;
     guest->cpu_ticks = 0;
-    guest->started_ticks = tf_ticks();
+    guest->started_ticks = 0;
     guest->started_ns = 0;
     prepare_stack(guest);
 }
@@ -135,6 +135,8 @@ static void take_turn(struct tf_runtime *runtime, struct tf_guest *guest)
     guest->state = TF_GUEST_RUNNING;
     guest->yield_wanted = false;
     uint64_t const start = tf_ticks();
+    if (guest->started_ticks == 0)
+        guest->started_ticks = start;
     atomic_store_explicit(&runtime->turn_started_ticks, start, memory_order_relaxed);
     atomic_store_explicit(&runtime->running, guest, memory_order_release);
     tf_switch((void **)&runtime->host_stack_pointer, guest->stack_pointer);
@@ -232,11 +234,13 @@ const char *tf_guest_trap_detail(const struct tf_guest *guest)
 
 uint64_t tf_guest_started_ns(const struct tf_guest *guest)
 {
-    if (guest->started_ns == 0)
-        /* Filled on demand: most guests are never asked. Once, so that it stays the same. */
-        ((struct tf_guest *)(uintptr_t)guest)->started_ns = tf_clock_ns() -
-                                                            tf_ticks_to_ns(tf_ticks() - guest->started_ticks);
-    return guest->started_ns;
+    /* Filled on demand: most guests are never asked. Once, so that it stays the same. */
+    struct tf_guest *const asked = (struct tf_guest *)(uintptr_t)guest;
+    if (asked->started_ticks == 0)
+        asked->started_ticks = tf_ticks();
+    if (asked->started_ns == 0)
+        asked->started_ns = tf_clock_ns() - tf_ticks_to_ns(tf_ticks() - asked->started_ticks);
+    return asked->started_ns;
 }
 
 uint32_t tf_guest_exit_code(const struct tf_guest *guest)

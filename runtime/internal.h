@@ -87,7 +87,7 @@ struct tf_guest {
     const void *trap_address;
     const char *trap_detail;
     uint64_t cpu_ticks; /* timestamp counter ticks used before the running turn */
-    uint64_t started_ticks;
+    uint64_t started_ticks; /* 0: it had no turn yet, and nobody asked */
     uint64_t started_ns; /* 0: nobody asked yet */
     const struct tf_request *request;
     struct tf_tenant *tenant; /* the request's; NULL: nobody counts */

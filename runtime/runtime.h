@@ -192,7 +192,8 @@ const void *tf_guest_trap_address(const struct tf_guest *guest);
 const char *tf_trap_name(enum tf_trap trap);
 /* A host function's reason, or NULL. Static storage. */
 const char *tf_guest_trap_detail(const struct tf_guest *guest);
-/* When it was started, CLOCK_MONOTONIC. */
+/* From when on its wall time counts, CLOCK_MONOTONIC: its first turn, or when this was first asked, if that was before.
+ * Whoever lets a new guest wait for its first turn asks. */
 uint64_t tf_guest_started_ns(const struct tf_guest *guest);
 /* From the caller of tf_guest_resume, after PARKED: the guest may be resumed. */
 void tf_guest_wake(struct tf_guest *guest);

@@ -19,13 +19,10 @@ static const bool tf_http_token_byte[256] = {
 
 static inline bool tf_http_is_name(struct tf_text name)
 {
-    if (name.length == 0)
-        return false;
-    for (size_t i = 0; i < name.length; i++) {
-        if (!tf_http_token_byte[(uint8_t)name.bytes[i]])
-            return false;
-    }
-    return true;
+    bool all = name.length > 0;
+    for (size_t i = 0; i < name.length; i++)
+        all &= tf_http_token_byte[(uint8_t)name.bytes[i]];
+    return all;
 }
 
 /* No control characters but tab: CR, LF and NUL would let a guest write lines of its own. */
