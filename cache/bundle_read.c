@@ -294,7 +294,7 @@ static int place_artifact(struct reading *reading, size_t number)
     struct tf_buffer json = {0}, signature = {0};
     struct tf_manifest manifest = {0};
     char name[32];
-    if (tf_cache_has(reading->cache, reading->keys.keys[number])) {
+    if (tf_cache_use(reading->cache, reading->keys.keys[number])) {
         reading->report.known++;
         return 0;
     }

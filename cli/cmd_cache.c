@@ -7,20 +7,35 @@
 #include "cli/cmd_cache.h"
 #include "cli/command.h"
 
+#define JOBS 8 /* most of what one takes is waiting, for the registry or for the disk */
+
 static const struct tf_option options[] = {
     {"-o", "FILE", NULL, "of export: where to (- is standard output)"},
     {"--plain-http", NULL, NULL, "of push and pull: without encryption"},
+    {"--jobs", "N", NULL, "of push and pull: how many artifacts at once, 1 to 64 (default 8)"},
     {"--auth-file", "FILE", "registry.auth_file", "of push and pull: user and password, as in docker's config.json"},
     TF_OPTION_CACHE,
     TF_OPTION_CONFIG,
     TF_OPTION_SET,
 };
 
+static int read_jobs(const char *text, uint32_t *ret_jobs, struct tf_error *error)
+{
+    char *end;
+    unsigned long const jobs = strtoul(text, &end, 10);
+    if (end == text || *end != '\0' || jobs < 1 || jobs > TF_CACHE_JOBS_MAX)
+        return tf_error_set(error, TF_ERR_USAGE, "--jobs wants a number from 1 to %d", TF_CACHE_JOBS_MAX);
+    *ret_jobs = (uint32_t)jobs;
+    return TF_OK;
+}
+
 static int on_option(void *context, const struct tf_option *option, const char *value, struct tf_error *error)
 {
     struct tf_cache_request *const request = context;
     if (option != NULL && option->argument == NULL)
         return tf_config_set(&request->config, "registry.plain_http", "yes", error);
+    if (option != NULL && strcmp(option->name, "--jobs") == 0)
+        return read_jobs(value, &request->jobs, error);
     if (option != NULL)
         request->output = value;
     else if (request->verb == NULL)
@@ -124,7 +139,7 @@ static int run_request(struct tf_cache_request *request, struct tf_error *error)
 
 static int run(const struct tf_command *command, int argc, char **argv)
 {
-    struct tf_cache_request request = {0};
+    struct tf_cache_request request = {.jobs = JOBS};
     struct tf_error error;
     int status;
     tf_config_init(&request.config);

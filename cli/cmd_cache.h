@@ -3,11 +3,13 @@
 #define TF_CLI_CMD_CACHE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cache/cache.h"
 #include "cli/config.h"
 
 #define TF_CACHE_WORDS_MAX 64
+#define TF_CACHE_JOBS_MAX 64
 
 /* What was asked for. */
 struct tf_cache_request {
@@ -16,6 +18,7 @@ struct tf_cache_request {
     const char *words[TF_CACHE_WORDS_MAX];
     size_t word_count;
     const char *output; /* -o; NULL: not said */
+    uint32_t jobs;      /* of push and pull: how many artifacts at once */
 };
 
 /* Each does what its verb says with a cache that is open, and prints. */

@@ -62,6 +62,7 @@ wants_users_and_tls = unittest.skipUnless(KIND.HAS_USERS_AND_TLS, "has neither p
 
 class Case(unittest.TestCase):
     users = None
+    jobs = "8"
 
     @classmethod
     def setUpClass(cls):
@@ -85,10 +86,10 @@ class Case(unittest.TestCase):
         return front
 
     def push(self, url, check=True, **more):
-        return cache(self.built, "push", url, "--plain-http", check=check, **more)
+        return cache(self.built, "push", url, "--plain-http", "--jobs", self.jobs, check=check, **more)
 
     def pull(self, url, check=True, **more):
-        return cache(self.empty, "pull", url, "--plain-http", check=check, **more)
+        return cache(self.empty, "pull", url, "--plain-http", "--jobs", self.jobs, check=check, **more)
 
     def start_again(self, url):
         """Some forget manifests when they end: what they were sent is sent again."""
@@ -165,7 +166,26 @@ class Sharing(Case):
             self.empty = server.cache
             self.assert_same()
 
+    def test_several_at_once(self):
+        """No blob comes before all are asked for."""
+        self.push(self.real.url("several"))
+        front = self.front()
+        all_there = threading.Barrier(4)
+
+        def wait(handler):
+            if handler.command == "GET" and "/blobs/" in handler.path:
+                all_there.wait(timeout=60)
+            return False
+
+        front.hook = wait
+        self.pull(front.url("several"))
+        self.assert_same()
+        for wrong in ("0", "65", "-1", "x", ""):
+            refused = cache(self.empty, "pull", front.url("several"), "--jobs", wrong, check=False)
+            self.assertEqual(refused.returncode, 2, wrong)
+
     def test_killed_in_the_middle(self):
+        self.jobs = "1"
         self.push(self.real.url("killed"))
         front = self.front()
         seen, size, lock = [], [], threading.Lock()
@@ -301,6 +321,8 @@ class Passwords(Case):
 
 
 class Tokens(Case):
+    jobs = "1"  # each connection asks for a token of its own
+
     def setUp(self):
         super().setUp()
         self.tokens = registry.Tokens("fleet", "pass:word")
@@ -340,13 +362,14 @@ class Tokens(Case):
         self.assertEqual(self.tokens.asked, [])
         self.push(self.guarded.url("elsewhere") + ":named", env={**self.environment}, check=False)
         self.assertEqual(self.tokens.asked, [])
-        cache(self.built, "push", self.guarded.url("elsewhere"), "--plain-http", "--set",
+        cache(self.built, "push", self.guarded.url("elsewhere"), "--plain-http", "--jobs", "1", "--set",
               "registry.token_host=localhost", env=self.environment)
         self.assertEqual(self.tokens.given, 1)
 
 
 class Lies(Case):
     """Each leaves the cache as it was, and ends with a reason."""
+    jobs = "1"
 
     @classmethod
     def setUpClass(cls):
