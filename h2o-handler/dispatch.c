@@ -65,7 +65,7 @@ static void report(struct tf_worker *worker, h2o_req_t *req, const char *site, c
                    enum tf_log_outcome outcome, uint64_t arrived_ns)
 {
     struct tf_reported const reported = {
-        .site = site, .function = function, .arrived_ns = arrived_ns, .outcome = outcome};
+        .site = tf_report_name(site), .function = function, .arrived_ns = arrived_ns, .outcome = outcome};
     tf_report_request(worker, req, &reported);
 }
 
@@ -101,7 +101,8 @@ static void dispatch_function(struct tf_worker *worker, h2o_req_t *req, const st
             memo = tf_memo_put(&worker->memo, req->authority.base, req->authority.len, req->path.base, path_length,
                                route);
         if (memo != NULL) {
-            memo->script_bytes = (uint16_t)target->script_bytes; /* of what the row has as its key */
+            memo->script_bytes = (uint8_t)target->script_bytes; /* of what the row has as its key */
+            memo->is_plain = tf_guest_path_length(req->path.base, path_length, SIZE_MAX) == path_length;
             memo->seen = place->seen;
             memo->check_ns = place->check_ns;
         }

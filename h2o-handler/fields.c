@@ -43,6 +43,8 @@ enum tf_method_kind tf_method_classify(const char *method, size_t length)
         NAME("COPY"),  NAME("PROPFIND"), NAME("PROPPATCH"), NAME("MKCOL"),  NAME("MOVE"),   NAME("UNLINK"),
         NAME("LOCK"),  NAME("UNLOCK"),
     };
+    if (length == 3 && memcmp(method, "GET", 3) == 0) /* nearly all */
+        return TF_METHOD_SERVED;
     if (LISTED(served, method, length))
         return TF_METHOD_SERVED;
     for (size_t i = 0; i < length; i++) {

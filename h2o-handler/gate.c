@@ -100,7 +100,7 @@ static void on_request_gone(void *chunk)
 static void report(struct tf_worker *worker, h2o_req_t *req, const char *site, enum tf_log_outcome outcome,
                    uint64_t arrived_ns)
 {
-    struct tf_reported const reported = {.site = site, .arrived_ns = arrived_ns, .outcome = outcome};
+    struct tf_reported const reported = {.site = tf_report_name(site), .arrived_ns = arrived_ns, .outcome = outcome};
     tf_report_request(worker, req, &reported);
 }
 

@@ -36,7 +36,8 @@ struct tf_memo_row {
     uint64_t check_ns;               /* of one that does: to be looked up again from here on */
     uint32_t epoch;                  /* another than the memo's: the row is empty */
     uint8_t authority_length, path_length;
-    uint16_t script_bytes; /* of the path, raw: what names the function */
+    uint8_t script_bytes; /* of the path, raw: what names the function */
+    bool is_plain;        /* the path is spelt for a guest as it is */
     char key[TF_MEMO_KEY_BYTES]; /* authority, path without query */
 };
 _Static_assert(sizeof(struct tf_memo_row) == 256, "rows begin where lines do");

@@ -253,7 +253,7 @@ void tf_report_request(struct tf_worker *worker, h2o_req_t *req, const struct tf
         .status = is_gone ? 0 : (uint16_t)req->res.status,
         .trap = (uint8_t)reported->trap,
         .outcome = (uint8_t)reported->outcome,
-        .site = tf_report_name(reported->site),
+        .site = reported->site,
     };
     if (report->tells_sums)
         tf_tally_add(&report->tally, &report->ring, &counted);

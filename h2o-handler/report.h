@@ -55,7 +55,8 @@ void tf_report_flush(struct tf_report *report);
 
 /* One request, right after it was answered: status and length are taken from `req`. */
 struct tf_reported {
-    const char *site, *function; /* NULL: none was meant */
+    struct tf_log_text site; /* empty: none was meant */
+    const char *function;    /* NULL: likewise */
     uint64_t arrived_ns;         /* tf_report_now_ns at the first step */
     uint64_t cpu_ns, queue_ns, error_id;
     enum tf_log_outcome outcome; /* GONE: the client left, whatever `req` says */

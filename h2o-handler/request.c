@@ -18,7 +18,8 @@ static void stop_waiting(struct tf_exchange *exchange)
     if (exchange->is_counted)
         exchange->worker->schedule.waiting--;
     exchange->is_counted = false;
-    h2o_timeout_unlink(&exchange->deadline);
+    if (h2o_timeout_is_linked(&exchange->deadline))
+        h2o_timeout_unlink(&exchange->deadline);
 }
 
 static void leave_queue(struct tf_exchange *exchange)
@@ -45,8 +46,7 @@ static void report(struct tf_exchange *exchange, enum tf_log_outcome outcome, ui
     if (exchange->is_told)
         return;
     exchange->is_told = true;
-    struct tf_reported const reported = {
-        .site = exchange->account != NULL ? exchange->account->site : NULL,
+    struct tf_reported reported = {
         .function = exchange->account != NULL ? exchange->function_path : NULL,
         .arrived_ns = exchange->arrived_ns,
         .cpu_ns = exchange->guest != NULL ? tf_guest_cpu_ns(exchange->guest) : 0,
@@ -55,6 +55,8 @@ static void report(struct tf_exchange *exchange, enum tf_log_outcome outcome, ui
         .outcome = outcome,
         .trap = outcome == TF_LOG_OUTCOME_TRAPPED ? tf_guest_trap_kind(exchange->guest) : TF_TRAP_NONE,
     };
+    if (exchange->account != NULL)
+        reported.site = (struct tf_log_text){exchange->account->site, exchange->account->site_length};
     tf_report_request(exchange->worker, exchange->req, &reported);
 }
 
@@ -440,7 +442,8 @@ void tf_request_start(struct tf_worker *worker, h2o_req_t *req, const struct tf_
     bool const lacks_host = tf_server_request_lacks_host(&worker->server, req);
     exchange->request.user = user;
     exchange->request.program = tf_request_program(&worker->config->limits);
-    if (!tf_request_make(req, script_bytes, lacks_host, &exchange->request)) {
+    size_t const plain_bytes = memo != NULL && memo->is_plain ? memo->path_length : 0;
+    if (!tf_request_make(req, script_bytes, plain_bytes, lacks_host, &exchange->request)) {
         tf_respond_text(req, 414, "The path is too long.");
         conclude(exchange, TF_LOG_OUTCOME_NONE, 0);
         return;

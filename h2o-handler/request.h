@@ -47,8 +47,10 @@ void tf_exchange_describe_trap(const struct tf_exchange *exchange, char *text, s
 
 /* ---- request_make.c ---- */
 
-/* Fills what the request's line and headers say. False when the path is too long for a guest. */
-bool tf_request_make(h2o_req_t *req, size_t script_bytes, bool lacks_host, struct tf_request *request);
+/* Fills what the request's line and headers say. `plain_bytes` of the path's first, without any of its query, are known
+ * to be spelt for a guest as they are. False when the path is too long for one. */
+bool tf_request_make(h2o_req_t *req, size_t script_bytes, size_t plain_bytes, bool lacks_host,
+                     struct tf_request *request);
 /* What every WASI program finds: a folder of its request's own, as long as there may be any memory for it. */
 const struct tf_program *tf_request_program(const struct tf_limits *limits);
 

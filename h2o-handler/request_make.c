@@ -47,9 +47,12 @@ const struct tf_program *tf_request_program(const struct tf_limits *limits)
     return limits->scratch_bytes >= TF_HOST_PAGE_BYTES ? &program : NULL;
 }
 
-bool tf_request_make(h2o_req_t *req, size_t script_bytes, bool lacks_host, struct tf_request *request)
+bool tf_request_make(h2o_req_t *req, size_t script_bytes, size_t plain_bytes, bool lacks_host,
+                     struct tf_request *request)
 {
-    size_t const path_length = tf_guest_path_length(req->path.base, req->path.len, req->query_at);
+    size_t const query_at = req->query_at < req->path.len ? req->query_at : req->path.len;
+    size_t const path_length = plain_bytes + tf_guest_path_length(req->path.base + plain_bytes,
+                                                                  req->path.len - plain_bytes, query_at - plain_bytes);
     if (path_length > TF_GUEST_PATH_BYTES)
         return false;
     request->path = text_of(req->path);

@@ -75,7 +75,8 @@ static void detach(struct stream *stream)
 /* Once a request: when its answer is known, or it went away without one. */
 static void report(struct stream *stream, const char *site, enum tf_log_outcome outcome)
 {
-    struct tf_reported const reported = {.site = site, .arrived_ns = stream->arrived_ns, .outcome = outcome};
+    struct tf_reported const reported = {
+        .site = tf_report_name(site), .arrived_ns = stream->arrived_ns, .outcome = outcome};
     if (!stream->is_told)
         tf_report_request(stream->worker, stream->req, &reported);
     stream->is_told = true;
@@ -413,7 +414,7 @@ static void start(struct tf_worker *worker, h2o_req_t *req, struct tf_static_job
 {
     if (job == NULL) {
         tf_respond_busy(req, "There is no memory to read the file.");
-        struct tf_reported const reported = {.site = site, .arrived_ns = arrived_ns};
+        struct tf_reported const reported = {.site = tf_report_name(site), .arrived_ns = arrived_ns};
         tf_report_request(worker, req, &reported);
         return;
     }

@@ -72,6 +72,8 @@ bool tf_guest_reaches(const struct tf_guest *guest, uint32_t address, uint32_t l
 const uint8_t *tf_guest_bytes(struct tf_guest *guest, uint32_t address, uint32_t length);
 /* Copies into guest memory; traps HOST_CALL as above. */
 void tf_guest_write(struct tf_guest *guest, uint32_t address, const void *bytes, uint32_t length);
+/* The same, with a NUL behind it. */
+void tf_guest_write_string(struct tf_guest *guest, uint32_t address, const char *bytes, uint32_t length);
 void tf_guest_write_u32(struct tf_guest *guest, uint32_t address, uint32_t value);
 uint32_t tf_guest_read_u32(struct tf_guest *guest, uint32_t address);
 

@@ -102,6 +102,15 @@ void tf_guest_write(struct tf_guest *guest, uint32_t address, const void *bytes,
     memcpy(range(guest, address, length), bytes, length);
 }
 
+void tf_guest_write_string(struct tf_guest *guest, uint32_t address, const char *bytes, uint32_t length)
+{
+    if ((uint64_t)address + length >= tf_guest_memory_bytes(guest))
+        tf_guest_trap(guest, TF_TRAP_HOST_CALL, "an argument points outside the memory");
+    uint8_t *const to = guest->slot->memory + address;
+    memcpy(to, bytes, length);
+    to[length] = '\0';
+}
+
 void tf_guest_write_u32(struct tf_guest *guest, uint32_t address, uint32_t value)
 {
     memcpy(range(guest, address, sizeof(value)), &value, sizeof(value));

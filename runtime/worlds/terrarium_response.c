@@ -129,9 +129,9 @@ static void compact(struct tf_terrarium *state, char *text)
 
 /* Room for so many more lines and bytes. The text gets up to twice its limit, so that a guest which keeps replacing
  * lines has it compacted only now and then. */
-static void reserve(struct tf_guest *guest, struct tf_terrarium *state, size_t lines, size_t bytes)
+static void reserve(struct tf_guest *guest, struct tf_terrarium *state, const struct tf_limits *limits, size_t lines,
+                    size_t bytes)
 {
-    const struct tf_limits *const limits = tf_guest_limits(guest);
     size_t const lines_wanted = state->header_count + lines;
     if (lines_wanted > state->header_capacity) {
         size_t capacity = state->header_capacity > 0 ? 2 * state->header_capacity : HEADER_LINES_INITIAL;
@@ -210,7 +210,7 @@ uint32_t tf_terrarium_resp_set_header(void *header, uint32_t handle, uint32_t na
         tf_guest_trap(guest, TF_TRAP_OUTPUT_LIMIT, "more response headers than the limit");
 
     remove_lines(state, name);
-    reserve(guest, state, values_count, added);
+    reserve(guest, state, limits, values_count, added);
     for (uint32_t i = 0; i < values_count; i++)
         append_line(state, name, tf_http_trim(tf_terrarium_take_slice(guest, slices, i)));
     return TF_TERRARIUM_OK;

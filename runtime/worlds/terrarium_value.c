@@ -22,8 +22,7 @@ static uint32_t copy_in(struct tf_guest *guest, struct tf_text text)
         tf_guest_trap(guest, TF_TRAP_HOST_CALL, "a value does not fit a guest's address space");
     uint32_t const length = (uint32_t)text.length;
     uint32_t const address = tf_guest_allocate(guest, length + 1);
-    tf_guest_write(guest, address, text.bytes, length);
-    tf_guest_write(guest, address + length, "", 1);
+    tf_guest_write_string(guest, address, length > 0 ? text.bytes : "", length);
     return address;
 }
 

@@ -125,6 +125,24 @@ class Remembered(Case):
             for query in ("?x=1", "?x=2", ""):
                 self.assertEqual(self.ask(worker, "/p.wasm" + query), (200, ("/p.wasm" + query).encode()))
 
+    def test_one_connection(self):
+        """Nor for another host or path than the connection's last; and a guest's query is always the request's own."""
+        worker = self.worker()
+        worker.publish({"a.example": {"f.wasm": "one", "p.wasm": "path"}, "b.example": {"f.wasm": "two"}})
+        paths = (("/p.wasm", "/p.wasm"), ("/p.wasm?\"{", "/p.wasm?%22{"), ("/p.wasm/{}", "/p.wasm/%7B%7D"),
+                 ("/p.wasm/{}?{<", "/p.wasm/%7B%7D?{%3C"), ("/p.wasm/{}?x", "/p.wasm/%7B%7D?x"),
+                 ("/p.wasm?", "/p.wasm?"))
+        with worker.connect() as connection:
+            for _ in range(3):
+                for raw, seen in paths:
+                    for _ in range(2):
+                        self.assertEqual(connection.ask(raw, host="a.example").body.decode(), seen)
+                for host, path, body in (("a.example", "/f.wasm", b"one"), ("b.example", "/f.wasm", b"two"),
+                                         ("b.example", "/f.wasm?1", b"two"), ("a.example", "/f.wasm", b"one")):
+                    self.assertEqual(connection.ask(path, host=host).body, body)
+                self.assertEqual(connection.ask("/f.wasm", host="c.example").status, 404)
+                self.assertEqual(connection.ask("/p.wasm", host="b.example").status, 404)
+
     def test_a_new_generation(self):
         worker = self.worker()
         worker.publish({"a.example": {"f.wasm": "one"}})

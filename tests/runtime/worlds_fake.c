@@ -177,6 +177,13 @@ void tf_guest_write(struct tf_guest *guest, uint32_t address, const void *bytes,
         memcpy(to, bytes, length);
 }
 
+void tf_guest_write_string(struct tf_guest *guest, uint32_t address, const char *bytes, uint32_t length)
+{
+    uint8_t *const to = (uint8_t *)tf_guest_bytes(guest, address, length + 1);
+    memcpy(to, bytes, length);
+    to[length] = '\0';
+}
+
 void tf_guest_write_u32(struct tf_guest *guest, uint32_t address, uint32_t value)
 {
     tf_guest_write(guest, address, &value, sizeof(value));
