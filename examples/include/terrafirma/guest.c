@@ -86,22 +86,6 @@ size_t strlen(const char *text)
 
 /* ---- texts and builders ---- */
 
-struct tf_text tf_text(const char *string)
-{
-    return (struct tf_text){string, strlen(string)};
-}
-
-bool tf_starts_with(struct tf_text text, const char *string)
-{
-    size_t const length = strlen(string);
-    return text.length >= length && memcmp(text.bytes, string, length) == 0;
-}
-
-bool tf_equals(struct tf_text text, const char *string)
-{
-    return text.length == strlen(string) && tf_starts_with(text, string);
-}
-
 struct tf_text tf_from(struct tf_text text, size_t count)
 {
     if (count > text.length)
@@ -122,11 +106,6 @@ void tf_add(struct tf_builder *builder, struct tf_text text)
     }
     memcpy(builder->bytes + builder->length, text.bytes, text.length);
     builder->length += text.length;
-}
-
-void tf_add_string(struct tf_builder *builder, const char *string)
-{
-    tf_add(builder, tf_text(string));
 }
 
 void tf_add_byte(struct tf_builder *builder, char byte)
@@ -333,24 +312,4 @@ struct tf_text tf_body(void)
     size_t length;
     hostcall_req_get_body(&bytes, &length, REQUEST_INCOMING);
     return (struct tf_text){(const char *)bytes, length};
-}
-
-void tf_set_header(const char *name, const char *value)
-{
-    struct string_slice const slice = {value, strlen(value)};
-    hostcall_resp_set_header(RESPONSE_OUTGOING, name, strlen(name), &slice, 1);
-}
-
-void tf_respond(int status, const char *content_type, const struct tf_builder *body)
-{
-    hostcall_resp_set_response_code(RESPONSE_OUTGOING, (uint16_t)status);
-    tf_set_header("content-type", content_type);
-    hostcall_resp_set_body(RESPONSE_OUTGOING, body->bytes, body->length);
-}
-
-void tf_respond_text(int status, const char *content_type, const char *body)
-{
-    hostcall_resp_set_response_code(RESPONSE_OUTGOING, (uint16_t)status);
-    tf_set_header("content-type", content_type);
-    hostcall_resp_set_body(RESPONSE_OUTGOING, body, strlen(body));
 }

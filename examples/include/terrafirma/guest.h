@@ -136,9 +136,23 @@ struct tf_text {
     size_t length;
 };
 
-struct tf_text tf_text(const char *string);
-bool tf_equals(struct tf_text text, const char *string);
-bool tf_starts_with(struct tf_text text, const char *string);
+/* What takes a string is inline, so that the length of one that stands in the source is known when it is compiled. */
+static inline struct tf_text tf_text(const char *string)
+{
+    return (struct tf_text){string, __builtin_strlen(string)};
+}
+
+static inline bool tf_starts_with(struct tf_text text, const char *string)
+{
+    size_t const length = __builtin_strlen(string);
+    return text.length >= length && memcmp(text.bytes, string, length) == 0;
+}
+
+static inline bool tf_equals(struct tf_text text, const char *string)
+{
+    return text.length == __builtin_strlen(string) && tf_starts_with(text, string);
+}
+
 /* Without its first `count` bytes. */
 struct tf_text tf_from(struct tf_text text, size_t count);
 
@@ -150,7 +164,11 @@ struct tf_builder {
 };
 
 void tf_add(struct tf_builder *builder, struct tf_text text);
-void tf_add_string(struct tf_builder *builder, const char *string);
+static inline void tf_add_string(struct tf_builder *builder, const char *string)
+{
+    tf_add(builder, tf_text(string));
+}
+
 void tf_add_byte(struct tf_builder *builder, char byte);
 void tf_add_integer(struct tf_builder *builder, int64_t value);
 /* The shortest of up to 15 digits; "null" for what JSON cannot say. */
@@ -168,8 +186,23 @@ struct tf_text tf_path(void);
 struct tf_text tf_query(void);
 struct tf_text tf_body(void);
 
-void tf_set_header(const char *name, const char *value);
-void tf_respond(int status, const char *content_type, const struct tf_builder *body);
-void tf_respond_text(int status, const char *content_type, const char *body);
+static inline void tf_set_header(const char *name, const char *value)
+{
+    struct string_slice const slice = {value, __builtin_strlen(value)};
+    hostcall_resp_set_header(RESPONSE_OUTGOING, name, __builtin_strlen(name), &slice, 1);
+}
+
+static inline void tf_respond(int status, const char *content_type, const struct tf_builder *body)
+{
+    hostcall_resp_set_response_code(RESPONSE_OUTGOING, (uint16_t)status);
+    tf_set_header("content-type", content_type);
+    hostcall_resp_set_body(RESPONSE_OUTGOING, body->bytes, body->length);
+}
+
+static inline void tf_respond_text(int status, const char *content_type, const char *body)
+{
+    struct tf_builder const whole = {.bytes = (char *)(uintptr_t)body, .length = __builtin_strlen(body)};
+    tf_respond(status, content_type, &whole);
+}
 
 #endif
