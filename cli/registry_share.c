@@ -1,5 +1,6 @@
 #include "cli/registry_share.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,6 +13,9 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include <terrafirma/abi.h>
+
+/* What broken pulls may leave behind, besides the last one. */
+#define PARTIALS_MOST_BYTES ((uint64_t)1 << 30)
 
 void tf_share_entry_tag(const char *entry_name, char ret_tag[TF_REGISTRY_REFERENCE_BYTES])
 {
@@ -159,6 +163,35 @@ static void remove_partial(struct tf_cache *cache, const char *name)
     close(folder_fd);
 }
 
+/* After a pull that broke. A registry that breaks every blob at its end would fill the disk with what is kept to go on
+ * with: beyond so much of it all goes, but what this one left and what others are at. */
+static void bound_partials(struct tf_cache *cache, const char *own)
+{
+    int const folder_fd = open_tmp(cache, NULL);
+    DIR *const list = folder_fd >= 0 ? fdopendir(folder_fd) : NULL;
+    uint64_t total = 0;
+    if (list == NULL && folder_fd >= 0)
+        close(folder_fd);
+    for (int pass = 0; list != NULL && pass < 2; pass++, rewinddir(list)) {
+        for (const struct dirent *entry; (entry = readdir(list)) != NULL;) {
+            struct stat status;
+            if (strncmp(entry->d_name, "pull-", 5) != 0 || strcmp(entry->d_name, own) == 0)
+                continue;
+            int const fd = openat(folder_fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+            if (fd < 0)
+                continue;
+            bool const is_free = flock(fd, LOCK_EX | LOCK_NB) == 0;
+            if (is_free && pass == 0 && fstat(fd, &status) == 0)
+                total += (uint64_t)status.st_size;
+            else if (is_free && pass == 1 && total > PARTIALS_MOST_BYTES)
+                unlinkat(folder_fd, entry->d_name, 0);
+            close(fd);
+        }
+    }
+    if (list != NULL)
+        closedir(list);
+}
+
 static int hash_again(int fd, const struct tf_registry_item *item, struct tf_error *error)
 {
     uint8_t digest[TF_HASH_BYTES];
@@ -197,6 +230,8 @@ int tf_share_pull(struct tf_registry_client *client, struct tf_cache *cache, con
         result = tf_bundle_read(cache, fd, &bundle, error);
     if (!is_kept)
         remove_partial(cache, name);
+    else
+        bound_partials(cache, name);
     close(fd);
     if (result == TF_OK) {
         report->artifacts++;

@@ -2,6 +2,7 @@
 Usage: test_registry.py [crane|distribution]
 
 A word names another registry than Debian's, made of Go's modules where there are Go and a network (else: skipped)."""
+import fcntl
 import glob
 import hashlib
 import json
@@ -473,6 +474,21 @@ class Lies(Case):
             while True:
                 handler.wfile.write(b"X-More: " + b"x" * 1000 + b"\r\n")
         self.lie(change, "longer")
+
+    def test_what_breaks_does_not_fill_the_disk(self):
+        def tear(handler, whole):
+            handler.say(whole[0], whole[1], whole[2][:-1], length=len(whole[2]))
+            raise ConnectionError
+
+        others = [self.empty + "/tmp/pull-" + digit * 64 for digit in "123"]
+        for path in others:
+            with open(path, "wb") as stream:
+                stream.truncate(600 << 20)
+        with open(others[0], "rb") as used:  # by another command
+            fcntl.flock(used, fcntl.LOCK_EX)
+            front = self.lie(tear, "bytes", "closed", "transfer")
+        wanted = {asked.path[-64:] for asked in front.asked if "/blobs/" in asked.path}
+        self.assertEqual(set(os.listdir(self.empty + "/tmp")), {"pull-" + "1" * 64, *("pull-" + hex for hex in wanted)})
 
     def test_errors(self):
         def change(_, whole):
