@@ -20,8 +20,7 @@ static bool is_constant(const struct tf_loop_value *value)
     return value->is_known && value->term_count == 0;
 }
 
-/* a + factor * b */
-static struct tf_loop_value add(const struct tf_loop_value *a, const struct tf_loop_value *b, uint32_t factor)
+struct tf_loop_value tf_loops_add(const struct tf_loop_value *a, const struct tf_loop_value *b, uint32_t factor)
 {
     struct tf_loop_value sum = constant_of(a->constant + factor * b->constant);
     uint32_t i = 0, j = 0;
@@ -49,11 +48,10 @@ static struct tf_loop_value add(const struct tf_loop_value *a, const struct tf_l
 static struct tf_loop_value multiply(const struct tf_loop_value *value, uint32_t factor)
 {
     struct tf_loop_value const zero = constant_of(0);
-    return add(&zero, value, factor);
+    return tf_loops_add(&zero, value, factor);
 }
 
-/* The variable's number in the loop. TF_LOOP_VARIABLES_MAX: there are too many. */
-static uint32_t find(struct tf_loop *loop, struct tf_loop_name name)
+uint32_t tf_loops_find(struct tf_loop *loop, struct tf_loop_name name)
 {
     uint32_t i = 0;
     while (i < loop->variable_count && (loop->names[i].kind != name.kind || loop->names[i].number != name.number))
@@ -87,7 +85,7 @@ static struct tf_loop_value product_of(struct tf_loop *loop, const struct tf_loo
     if (!a->is_known || !b->is_known || has_product(loop, a) || has_product(loop, b) ||
         loop->product_count == TF_LOOP_PRODUCTS_MAX)
         return unknown;
-    uint32_t const variable = find(loop, name);
+    uint32_t const variable = tf_loops_find(loop, name);
     if (variable == TF_LOOP_VARIABLES_MAX)
         return unknown;
     struct tf_loop_product *const product = &loop->products[loop->product_count++];
@@ -129,9 +127,9 @@ static struct tf_loop_value result_of(struct tf_loop *loop, const struct tf_loop
     case TF_LOOP_COPY:
         return *b;
     case TF_LOOP_ADD:
-        return add(a, b, 1);
+        return tf_loops_add(a, b, 1);
     case TF_LOOP_SUBTRACT:
-        return add(a, b, UINT32_MAX);
+        return tf_loops_add(a, b, UINT32_MAX);
     case TF_LOOP_MULTIPLY:
         return product_of(loop, a, b);
     case TF_LOOP_SHIFT:
@@ -147,7 +145,7 @@ static struct tf_loop_value result_of(struct tf_loop *loop, const struct tf_loop
 
 static bool note_divisor(struct tf_loop *loop, struct tf_loop_name name)
 {
-    uint32_t const divisor = find(loop, name);
+    uint32_t const divisor = tf_loops_find(loop, name);
     if (divisor == TF_LOOP_VARIABLES_MAX)
         return false;
     if (!is_constant(&loop->values[divisor]) && loop->divisor_count < TF_LOOP_DIVISORS_MAX)
@@ -156,13 +154,15 @@ static bool note_divisor(struct tf_loop *loop, struct tf_loop_name name)
 }
 
 /* One turn. The address of an access is what its variable is before the line's own assignment. */
-static bool run(struct tf_loop *loop)
+bool tf_loops_run(struct tf_loop *loop)
 {
+    loop->variable_count = loop->condition_count = loop->access_count = loop->group_count = loop->divisor_count = 0;
+    loop->product_count = 0;
     for (uint32_t i = 0; i < loop->line_count; i++) {
         const struct tf_loop_line *const line = &loop->lines[i];
         bool const has_from = line->from.kind != 0;
         if (line->address.kind != 0) {
-            uint32_t const address = find(loop, line->address);
+            uint32_t const address = tf_loops_find(loop, line->address);
             if (address == TF_LOOP_VARIABLES_MAX || loop->access_count == TF_LOOP_ACCESSES_MAX)
                 return false;
             loop->accesses[loop->access_count++] =
@@ -172,7 +172,7 @@ static bool run(struct tf_loop *loop)
             return false;
         if (line->to.kind == 0)
             continue;
-        uint32_t const to = find(loop, line->to), from = has_from ? find(loop, line->from) : to;
+        uint32_t const to = tf_loops_find(loop, line->to), from = has_from ? tf_loops_find(loop, line->from) : to;
         if (to == TF_LOOP_VARIABLES_MAX || from == TF_LOOP_VARIABLES_MAX)
             return false;
         loop->values[to] = result_of(loop, line, to, from);
@@ -190,8 +190,8 @@ static bool step_of(const struct tf_loop *loop, const struct tf_loop_value *valu
         uint8_t const variable = value->terms[i].variable;
         struct tf_loop_value before = constant_of(0);
         before.terms[before.term_count++] = (struct tf_loop_term){variable, 1};
-        struct tf_loop_value const change = add(&loop->values[variable], &before, UINT32_MAX);
-        step = add(&step, &change, value->terms[i].factor);
+        struct tf_loop_value const change = tf_loops_add(&loop->values[variable], &before, UINT32_MAX);
+        step = tf_loops_add(&step, &change, value->terms[i].factor);
         if (!step.is_known)
             return false;
     }
@@ -223,9 +223,9 @@ static void follow_products(struct tf_loop *loop)
         if (!step_of(loop, &product->left, &left) || !step_of(loop, &product->right, &right))
             *value = unknown;
         else if (is_zero(&right) && !left.is_variable)
-            *value = add(value, &product->right, (uint32_t)left.constant);
+            *value = tf_loops_add(value, &product->right, (uint32_t)left.constant);
         else if (is_zero(&left) && !right.is_variable)
-            *value = add(value, &product->left, (uint32_t)right.constant);
+            *value = tf_loops_add(value, &product->left, (uint32_t)right.constant);
         else
             *value = unknown;
     }
@@ -236,7 +236,7 @@ static void unfold_carry(struct tf_loop_condition *turn)
 {
     bool const is_left = turn->relation == TF_LOOP_FROM, is_right = turn->relation == TF_LOOP_UPTO;
     const struct tf_loop_value *const sum = is_left ? &turn->left : &turn->right;
-    struct tf_loop_value const x = is_left ? turn->right : turn->left, carry = add(sum, &x, UINT32_MAX);
+    struct tf_loop_value const x = is_left ? turn->right : turn->left, carry = tf_loops_add(sum, &x, UINT32_MAX);
     if (turn->is_signed || !(is_left || is_right) || !is_constant(&carry) || carry.constant == 0)
         return;
     turn->relation = TF_LOOP_BELOW;
@@ -252,7 +252,7 @@ static bool find_turn(struct tf_loop *loop)
         [TF_LOOP_UPTO] = TF_LOOP_FROM,   [TF_LOOP_ABOVE] = TF_LOOP_BELOW,     [TF_LOOP_FROM] = TF_LOOP_UPTO,
     };
     struct tf_loop_condition *const turn = &loop->turn;
-    uint32_t const variable = find(loop, loop->lines[loop->line_count - 1].from);
+    uint32_t const variable = tf_loops_find(loop, loop->lines[loop->line_count - 1].from);
     struct tf_loop_step left, right;
     if (variable == TF_LOOP_VARIABLES_MAX)
         return false;
@@ -266,7 +266,7 @@ static bool find_turn(struct tf_loop *loop)
     if (turn->relation == TF_LOOP_EQUAL)
         return false;
     if (turn->relation == TF_LOOP_UNEQUAL) { /* a difference that comes to 0 */
-        turn->left = add(&turn->left, &turn->right, UINT32_MAX);
+        turn->left = tf_loops_add(&turn->left, &turn->right, UINT32_MAX);
         turn->right = constant_of(0);
     }
     unfold_carry(turn);
@@ -321,7 +321,8 @@ static void join_group(struct tf_loop *loop, struct tf_loop_access *access, cons
 static void note_store(struct tf_loop_group *group, const struct tf_loop_line *line, uint32_t above)
 {
     uint32_t const at = above + line->offset;
-    if (!line->is_wide_store)
+    group->is_stored |= line->is_store;
+    if (!line->is_store || line->bytes != 8)
         return;
     if (group->stored == 0 || at < group->first_stored)
         group->first_stored = at;
@@ -358,9 +359,7 @@ static bool is_divided_by_turn(const struct tf_loop *loop)
 
 bool tf_loops_analyse(struct tf_loop *loop)
 {
-    loop->variable_count = loop->condition_count = loop->access_count = loop->group_count = loop->divisor_count = 0;
-    loop->product_count = 0;
-    if (!run(loop))
+    if (!tf_loops_run(loop))
         return false;
     follow_products(loop);
     if (!find_turn(loop))

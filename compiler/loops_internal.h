@@ -20,6 +20,11 @@
 #define TF_LOOP_DIVISORS_MAX 16u
 #define TF_LOOP_PRODUCTS_MAX 4u
 #define TF_LOOP_STEP_MAX (1 << 20)
+/* Nor is a loop around one that is beyond these written anew. */
+#define TF_LOOP_NEST_LINES_MAX 512u
+#define TF_LOOP_NEST_TURNS_MAX 16u
+#define TF_LOOP_NEST_COPIED_BYTES_MAX 512u
+#define TF_LOOP_NEST_FUNCTION_MAX 4u
 /* A C compiler's time for a function of very many loops is not linear, and second versions are to be no way to spend
  * it: what comes behind so many stays as it is. */
 #define TF_LOOP_FUNCTION_MAX 64u
@@ -61,7 +66,10 @@ struct tf_loop_line {
     const uint8_t *address_begin, *address_end;
     struct tf_loop_name address;
     uint32_t offset; /* the constant that the access adds to its address */
-    bool is_wide_store;
+    bool is_store; /* to linear memory, with EFFECT */
+    uint8_t bytes; /* it loads or stores; 0: vectors, or no access */
+    const char *cell; /* C type of what it loads, if it does nothing else; else NULL */
+    const uint8_t *load_begin; /* and where the load is in the text */
     struct tf_loop_name divisor; /* of a division or remainder, with OPAQUE; kind 0: it is none */
     struct tf_loop_name floating; /* what it saturates to 32 bits, signed, with OPAQUE; kind 0: it does not */
 };
@@ -108,6 +116,9 @@ struct tf_loop_group {
     uint32_t above_max;
     uint32_t stored; /* bytes in each turn, by stores of 64 bits */
     uint32_t first_stored; /* the least of above + offset of its stores, modulo 2^32 */
+    bool is_stored;
+    bool is_copied; /* of a nest: by loads alone, which are the same in each turn of the outer loop */
+    uint64_t begin, end; /* of a nest: what its accesses of one turn reach, from the group's address on, in bytes */
 };
 
 struct tf_loop_access {
@@ -115,6 +126,7 @@ struct tf_loop_access {
     struct tf_loop_value address;
     int8_t group; /* -1: stays as it is */
     uint32_t above;
+    bool is_copied; /* of a nest: read from a copy */
 };
 
 struct tf_loop {
@@ -142,10 +154,37 @@ struct tf_loop {
     struct tf_loop_step step;      /* of its left side; the right one stays */
 };
 
+/* A loop around one: lines, the inner loop, lines, the branch back. */
+struct tf_loop_nest {
+    struct tf_loop head; /* label and begin are the outer loop's, the lines those before the inner loop */
+    struct tf_loop inner;
+    struct tf_loop tail; /* the lines behind it, the branch included */
+    uint32_t turns;      /* of the inner loop after its first */
+};
+
 /* Finds out what the lines do. False: the loop is not one of those meant. */
 bool tf_loops_analyse(struct tf_loop *loop);
+/* The same for a nest whose inner loop is analysed. False: copies would gain nothing, or are not known to stay right. */
+bool tf_loops_analyse_nest(struct tf_loop_nest *nest);
+
+/* Of the analysis of a loop, for that of nests: fills `values` with what the lines make of variables; the variable's
+ * number (TF_LOOP_VARIABLES_MAX: there are too many); a + factor * b. */
+bool tf_loops_run(struct tf_loop *loop);
+uint32_t tf_loops_find(struct tf_loop *loop, struct tf_loop_name name);
+struct tf_loop_value tf_loops_add(const struct tf_loop_value *a, const struct tf_loop_value *b, uint32_t factor);
 
 /* Appends both versions and the check. */
 void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text);
+void tf_loops_write_nest(const struct tf_loop_nest *nest, struct tf_buffer *text);
+
+/* Of the writing of a loop, for that of nests. `type` stands before each name that is assigned. */
+void tf_loops_write_starts(const struct tf_loop *loop, const char *type, struct tf_buffer *text);
+void tf_loops_write_checks(const struct tf_loop *loop, struct tf_buffer *text); /* all begin by `&` */
+void tf_loops_write_zero(const struct tf_loop *loop, struct tf_buffer *text);   /* what saturating conversions need */
+void tf_loops_write_body(const struct tf_loop *loop, bool is_from_copies, struct tf_buffer *text);
+/* The line of an access as it was, from `begin` on, but for the address. */
+void tf_loops_write_access(const struct tf_loop *loop, const struct tf_loop_access *access, const uint8_t *begin,
+                           struct tf_buffer *text);
+void tf_loops_write_versions(const struct tf_loop *loop, struct tf_buffer *text);
 
 #endif

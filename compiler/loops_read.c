@@ -135,11 +135,21 @@ static bool read_arithmetic(const uint8_t *at, const uint8_t *end, struct tf_loo
     return false;
 }
 
-/* Whether a line that begins with the name of a store stores 64 bits. */
-static bool is_wide_store(const uint8_t *at, const uint8_t *end)
+/* Bits / 8 of what a load or store called so reaches, and the C type of its value. 0: it is a vector's. */
+static uint8_t read_cell(const uint8_t *at, const uint8_t *end, const char **ret_type)
 {
-    struct found found;
-    return match("f64_store", at, end, &found) || match("i64_store", at, end, &found);
+    static const char *const shapes[] = {"i#_load",  "f#_load",  "i#_load#_s", "i#_load#_u",
+                                         "i#_store", "f#_store", "i#_store#"};
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        struct found found = {0};
+        if (!match(shapes[i], at, end, &found))
+            continue;
+        uint32_t const bits = found.numbers[1] != 0 ? found.numbers[1] : found.numbers[0];
+        bool const is_wide = found.numbers[0] == 64;
+        *ret_type = *at == 'i' ? (is_wide ? "u64" : "u32") : (is_wide ? "f64" : "f32");
+        return bits == 8 || bits == 16 || bits == 32 || bits == 64 ? (uint8_t)(bits / 8) : 0;
+    }
+    return 0;
 }
 
 /* Where the line accesses memory: `…(&instance->w2c_M0, (u64)(var_i0)…`. */
@@ -147,6 +157,7 @@ static void read_access(const uint8_t *at, const uint8_t *end, struct tf_loop_li
 {
     static const char before[] = "(&instance->w2c_M0, ";
     struct found found;
+    const char *type = NULL;
     const uint8_t *const call = memmem(at, (size_t)(end - at), before, sizeof(before) - 1);
     if (call == NULL)
         return;
@@ -157,8 +168,14 @@ static void read_access(const uint8_t *at, const uint8_t *end, struct tf_loop_li
     line->address_begin = begin;
     line->address_end = behind;
     line->address = found.names[0];
-    line->is_wide_store = is_wide_store(at, call);
     line->offset = match_begin(" + #u", behind, end, &found) != NULL ? found.numbers[0] : 0;
+    const uint8_t *const load = match_begin("@ = ", at, end, &found);
+    line->bytes = read_cell(load != NULL ? load : at, call, &type);
+    if (load != NULL && line->bytes != 0 &&
+        (match(");", behind, end, &found) || match(" + #u);", behind, end, &found))) {
+        line->cell = type;
+        line->load_begin = load;
+    }
 }
 
 /* What the line divides by, where it assigns a quotient or a remainder. */
@@ -214,9 +231,10 @@ void tf_loops_read_line(const uint8_t *begin, const uint8_t *end, struct tf_loop
         line->number = found.numbers[0];
     } else if (end > at && is_plain(at, end) && !read_arithmetic(at, end, line) && !read_compare(at, end, line)) {
         const uint8_t *const behind = read_name(at, end, &line->to);
+        line->is_store = behind == NULL && contains("_store", at, end);
         if (behind != NULL)
             line->form = TF_LOOP_OPAQUE; /* a statement that begins with a variable assigns to it, and to no other */
-        else if (behind == NULL && (contains("_store", at, end) || match("instance->w2c_g# = @;", at, end, &found)))
+        else if (line->is_store || match("instance->w2c_g# = @;", at, end, &found))
             line->form = TF_LOOP_EFFECT;
         if (line->form != TF_LOOP_OTHER)
             read_access(at, end, line);

@@ -89,6 +89,12 @@ static void write_check(const struct tf_loop_group *group, uint32_t number, stru
         tf_buffer_printf(text, " & (loop_g%" PRIu32 " + %" PRIu32 "u <= 4294967295u)", number, group->above_max);
 }
 
+void tf_loops_write_checks(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    for (uint32_t i = 0; i < loop->group_count; i++)
+        write_check(&loop->groups[i], i, text);
+}
+
 static void write_address(const struct tf_loop *loop, const struct tf_loop_access *access, struct tf_buffer *text)
 {
     const struct tf_loop_group *const group = &loop->groups[access->group];
@@ -114,26 +120,40 @@ static void write_saturation(const struct tf_loop_line *line, struct tf_buffer *
                      line->floating.kind == 'f' ? "F32" : "F64", line->floating.kind, line->floating.number);
 }
 
+/* What saturating conversions need. */
+void tf_loops_write_zero(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    if (loop->has_saturation)
+        tf_buffer_append_text(text, "u32 const loop_z = TF_HIDDEN_ZERO;\n");
+}
+
+void tf_loops_write_access(const struct tf_loop *loop, const struct tf_loop_access *access, const uint8_t *begin,
+                           struct tf_buffer *text)
+{
+    const struct tf_loop_line *const line = &loop->lines[access->line];
+    write_bytes(begin, line->address_begin, text);
+    write_address(loop, access, text);
+    write_bytes(line->address_end, line->end, text);
+}
+
 /* Every line as it was, but for the branch, the addresses and saturating conversions. */
-static void write_body(const struct tf_loop *loop, struct tf_buffer *text)
+void tf_loops_write_body(const struct tf_loop *loop, bool is_from_copies, struct tf_buffer *text)
 {
     uint32_t next = 0;
     for (uint32_t i = 0; i + 1 < loop->line_count; i++) {
         const struct tf_loop_line *const line = &loop->lines[i];
-        const uint8_t *from = line->begin;
+        bool const has_access = next < loop->access_count && loop->accesses[next].line == i;
+        const struct tf_loop_access *const access = has_access ? &loop->accesses[next++] : NULL;
         if (line->floating.kind != 0) {
             write_saturation(line, text);
-            continue;
+        } else if (has_access && is_from_copies && access->is_copied) {
+            write_bytes(line->begin, line->load_begin, text);
+            tf_buffer_printf(text, "loop_c%" PRIu32 "[loop_k];\n", next - 1);
+        } else if (has_access && access->group >= 0) {
+            tf_loops_write_access(loop, access, line->begin, text);
+        } else {
+            write_bytes(line->begin, line->end, text);
         }
-        if (next < loop->access_count && loop->accesses[next].line == i) {
-            const struct tf_loop_access *const access = &loop->accesses[next++];
-            if (access->group >= 0) {
-                write_bytes(from, line->address_begin, text);
-                write_address(loop, access, text);
-                from = line->address_end;
-            }
-        }
-        write_bytes(from, line->end, text);
     }
 }
 
@@ -156,14 +176,14 @@ static void write_first_turns(const struct tf_loop *loop, int32_t group, struct 
     tf_buffer_printf(text, "u64 const loop_m = loop_n >= 64u ? -(loop_g%" PRId32 " + %" PRIu32 "u) %% 32u / %" PRIu32
                      "u : 0;\n", group, loop->groups[group].first_stored % VECTOR_BYTES, loop->groups[group].stored);
     tf_buffer_append_text(text, "while (loop_k != loop_m) {\n");
-    write_body(loop, text);
+    tf_loops_write_body(loop, false, text);
     tf_buffer_append_text(text, "loop_k++;\n}\n");
 }
 
 static void write_turn(const struct tf_loop *loop, struct tf_buffer *text)
 {
     tf_buffer_append_text(text, "do {\n");
-    write_body(loop, text);
+    tf_loops_write_body(loop, false, text);
     tf_buffer_append_text(text, "} while (loop_k++ != loop_n);\n");
 }
 
@@ -179,29 +199,31 @@ static void write_turns_of_divisions(const struct tf_loop *loop, struct tf_buffe
     tf_buffer_append_text(text, "}\n");
 }
 
-void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text)
+void tf_loops_write_starts(const struct tf_loop *loop, const char *type, struct tf_buffer *text)
 {
-    int32_t const filled = loop->line_count <= ALIGNED_LINES_MAX ? find_filled(loop) : -1;
-    tf_buffer_append_text(text, "{\nu64 const loop_n = ");
+    tf_buffer_printf(text, "%sloop_n = ", type);
     write_turns(loop, text);
     tf_buffer_append_text(text, ";\n");
     for (uint32_t i = 0; i < loop->group_count; i++) {
         const struct tf_loop_group *const group = &loop->groups[i];
-        tf_buffer_printf(text, "u64 const loop_g%" PRIu32 " = ", i);
+        tf_buffer_printf(text, "%sloop_g%" PRIu32 " = ", type, i);
         write_value(loop, &group->start, text);
         tf_buffer_append_text(text, ";\n");
         if (!group->step.is_variable)
             continue;
-        tf_buffer_printf(text, "u64 const loop_s%" PRIu32 " = ", i);
+        tf_buffer_printf(text, "%sloop_s%" PRIu32 " = ", type, i);
         write_value(loop, &group->step.value, text);
         tf_buffer_append_text(text, ";\n");
     }
+}
+
+void tf_loops_write_versions(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    int32_t const filled = loop->line_count <= ALIGNED_LINES_MAX ? find_filled(loop) : -1;
     tf_buffer_append_text(text, "if (TF_TURNS_ENOUGH(loop_n) && (1u");
-    for (uint32_t i = 0; i < loop->group_count; i++)
-        write_check(&loop->groups[i], i, text);
+    tf_loops_write_checks(loop, text);
     tf_buffer_append_text(text, ")) {\nu64 loop_k = 0;\n");
-    if (loop->has_saturation)
-        tf_buffer_append_text(text, "u32 const loop_z = TF_HIDDEN_ZERO;\n");
+    tf_loops_write_zero(loop, text);
     if (filled >= 0)
         write_first_turns(loop, filled, text);
     if (loop->is_divided_by_turn)
@@ -210,5 +232,13 @@ void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text)
         write_turn(loop, text);
     tf_buffer_append_text(text, "} else {\n");
     write_bytes(loop->begin, loop->lines[loop->line_count - 1].end, text);
-    tf_buffer_append_text(text, "}\n}\n");
+    tf_buffer_append_text(text, "}\n");
+}
+
+void tf_loops_write(const struct tf_loop *loop, struct tf_buffer *text)
+{
+    tf_buffer_append_text(text, "{\n");
+    tf_loops_write_starts(loop, "u64 const ", text);
+    tf_loops_write_versions(loop, text);
+    tf_buffer_append_text(text, "}\n");
 }

@@ -85,10 +85,11 @@ static bool is_known_identifier(const struct audit *audit, const uint8_t *at, co
     word[length] = 0;
     if (is_known_word(tf_text_words, tf_text_word_count, word))
         return true;
-    if (audit->is_versioned && (is_known_word(tf_text_loop_words, tf_text_loop_word_count, word) ||
-                                matches(tf_text_loop_patterns[0], at, end) ||
-                                matches(tf_text_loop_patterns[1], at, end)))
+    if (audit->is_versioned && is_known_word(tf_text_loop_words, tf_text_loop_word_count, word))
         return true;
+    for (size_t i = 0; i < COUNT(tf_text_loop_patterns) && audit->is_versioned; i++)
+        if (matches(tf_text_loop_patterns[i], at, end))
+            return true;
     for (size_t i = 0; i < tf_text_pattern_count; i++)
         if (matches(tf_text_patterns[i], at, end))
             return true;

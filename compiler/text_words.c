@@ -500,6 +500,7 @@ const size_t tf_text_pattern_count = sizeof(tf_text_patterns) / sizeof(tf_text_p
 
 const char *const tf_text_loop_words[] = {
     "TF_HIDDEN_ZERO",
+    "TF_IS_INSIDE",
     "TF_SATURATE_F32",
     "TF_SATURATE_F64",
     "TF_TURNS_ENOUGH",
@@ -509,6 +510,7 @@ const char *const tf_text_loop_words[] = {
     "loop_k",
     "loop_m",
     "loop_n",
+    "loop_t",
     "loop_z",
     "tf_turns_until_zero",
     "tf_turns_while_below",
@@ -517,4 +519,4 @@ const char *const tf_text_loop_words[] = {
 };
 const size_t tf_text_loop_word_count = sizeof(tf_text_loop_words) / sizeof(tf_text_loop_words[0]);
 
-const char *const tf_text_loop_patterns[2] = {"loop_g$", "loop_s$"};
+const char *const tf_text_loop_patterns[4] = {"loop_c$", "loop_g$", "loop_h$", "loop_s$"};

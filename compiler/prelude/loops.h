@@ -12,6 +12,9 @@
 #define TF_TURNS_FEW(turns, limit) (__builtin_constant_p(turns) && (turns) < 16u && (turns) < (limit))
 #define TF_UNROLL _Pragma("GCC unroll 16")
 
+/* Whether all bytes before that one are bytes of the memory. */
+#define TF_IS_INSIDE(end) ((end) <= instance->w2c_M0.size)
+
 /* `distance` less by step in each turn, until it is 0. */
 static inline u64 tf_turns_until_zero(u32 distance, u32 step)
 {

@@ -3,7 +3,8 @@ and down, wrap at 2^32, start outside of the memory and come in, or the other wa
 Their conditions are of every kind, some of which are never met. Steps are constants or variables, 0 among these. Some
 loops are long and fill memory with words of 64 bits, for which the first turns are made apart. Some divide by sums of
 what changes, now and then by 0 or the least number by -1, and are written out turn by turn where turns are few; some
-saturate numbers that do not fit, and NaNs."""
+saturate numbers that do not fit, and NaNs. Some are in a loop around them in which they read the same table each time,
+while what they store comes near the table, touches it, or runs over it in some turn."""
 
 MEMORY = 65536
 STEPS = [1, 2, 3, 4, 5, 8, 12, 16, 24, 40, 64, 1000, 4096, 65536]
@@ -210,6 +211,110 @@ class Loop:
                    number, "\n  ".join(lines))
 
 
+class Nest:
+    """A loop of few turns over a table, in a loop."""
+
+    def __init__(self, rng):
+        self.rng, self.cells = rng, []
+        self.kind = rng.choice(["i32", "i32", "i64", "f64"])
+        self.turns = rng.choice([3, 4, 5, 8, 8, 8, 15, 16, 17])
+        self.stride = rng.choice([4, 8, 16, 24, 32, 32, 64, -8, -32])
+        self.outer = rng.choice([1, 2, 3, 5, 8, 12])
+        self.places = [4 * rng.randrange(0, max(1, abs(self.stride) // 4)) for _ in range(rng.randrange(1, 5))]
+        self.step = rng.choice([1, 2, 4, 4, 4, 8, 16, -4])
+        self.advance = rng.choice([0, 4, 8, 32, self.step * self.turns, self.step * self.turns, 256, -32])
+        self.table = self.pick_table()
+        # In that turn of the outer loop the first store is so far from the table.
+        near = rng.choice([0, rng.randrange(self.outer), self.outer + 3])
+        away = rng.choice([0, 4, -4, 8, self.stride, -self.step * self.turns, abs(self.stride) * self.turns,
+                           abs(self.stride) * self.turns + 4, rng.randrange(-600, 600), 9000, -9000])
+        self.store = self.table + away - near * self.advance
+
+    def pick_table(self):
+        reach = self.stride * (self.turns - 1)
+        least, most = min(0, reach), max(0, reach) + abs(self.stride)
+        choice = self.rng.randrange(12)
+        if choice == 0:  # around the end of memory
+            return MEMORY - most + self.rng.choice([0, -8, 4, 8, 32])
+        if choice == 1:  # around 0, and around 2^32
+            return -least + self.rng.choice([0, 4, -4, -32, 1])
+        return self.rng.randrange(12000, MEMORY - 12000)
+
+    def address(self, base, place):
+        text = "(i32.add %s (local.get $k))" % base
+        if self.rng.random() < 0.3:
+            text = "(i32.add (local.get $k) %s)" % base
+        if self.rng.random() < 0.5:
+            return "offset=%d" % place, text
+        return "offset=0", "(i32.add %s %s)" % (text, constant(place))
+
+    def element(self, base, place):
+        load = "%s.load" % self.kind
+        if self.kind == "i32" and self.rng.random() < 0.3:
+            load = self.rng.choice(LOADS["i32"])
+        text = "(%s %s %s)" % (load, *self.address(base, place))
+        if self.kind == "i64":
+            return "(i32.wrap_i64 (i64.rotl %s (i64.const 21)))" % text
+        if self.kind == "f64":
+            return "(i32.wrap_i64 (i64.reinterpret_f64 %s))" % text
+        return text
+
+    def inner(self, base):
+        rng = self.rng
+        parts = ["(i32.mul %s (local.get $%s))" % (self.element(base, place), rng.choice("abky"))
+                 for place in self.places]
+        if rng.random() < 0.1:
+            parts.append("(%s (local.get $a) (i32.and (local.get $b) (local.get $k)))" % rng.choice(DIVIDE))
+        if rng.random() < 0.2:
+            parts.append("(i32.load (i32.add (local.get $p) (i32.const 64)))")
+        value = parts[0]
+        for part in parts[1:]:
+            value = "(i32.add %s %s)" % (value, part)
+        name = rng.choice(["i32.store", "i32.store", "i32.store", "i32.store8", "i32.store16"])
+        store = "(%s offset=%d (local.get $p) %s)" % (name, rng.choice([0, 0, 0, 4]), value)
+        if rng.random() < 0.1:
+            store = "(local.set $a (i32.add (local.get $a) %s))" % value
+        if rng.random() < 0.2:
+            store += " (i64.store offset=8 (local.get $p) (i64.extend_i32_u (local.get $k)))"
+        return store
+
+    def text(self, number):
+        rng = self.rng
+        is_constant = rng.random() < 0.4
+        base = constant(self.table) if is_constant else "(local.get $t)"
+        first = rng.choice([0, 0, 0, self.stride, 4096])
+        last = constant(first + self.stride * self.turns)
+        if first != 0:
+            base = "(i32.sub %s %s)" % (base, constant(first))
+        more = "(i32.ne (local.tee $k (i32.add (local.get $k) %s)) %s)" % (constant(self.stride), last)
+        if rng.random() < 0.3:
+            more = "(i32.%s_s (local.tee $k (i32.add (local.get $k) %s)) %s)" % (
+                "lt" if self.stride > 0 else "gt", constant(self.stride), last)
+        head = ["(local.set $%s (i32.load%s offset=%d (i32.shl (local.get $y) (i32.const %d))))" %
+                (name, rng.choice(["", "8_u", "16_s"]), rng.choice([0, 100, max(0, self.table)]), rng.choice([0, 2, 5]))
+                for name in "ab"]
+        head.append("(local.set $k %s)" % constant(first))
+        tail = ["(local.set $p (i32.add (local.get $p) %s))" % constant(self.advance - self.step * self.turns)]
+        if rng.random() < 0.15:
+            rng.choice([head, tail]).append("(i32.store offset=%d (i32.const 0) (i32.const 77))" % max(0, self.table))
+        if rng.random() < 0.1:
+            tail.append("(local.set $t (i32.add (local.get $t) (i32.const 4)))")
+        tail.append("(local.set $y (i32.add (local.get $y) (i32.const 1)))")
+        again = "(i32.lt_u (local.get $y) %s)" % operand(rng, self.cells, self.outer)
+        if rng.random() < 0.2:  # its own end, whatever the table becomes; bounded
+            again = "(i32.and %s (i32.ne (i32.load %s) (i32.const 77)))" % (again, constant(self.table))
+        sets = ["(local.set $t %s)" % operand(rng, self.cells, self.table),
+                "(local.set $p %s)" % operand(rng, self.cells, self.store)]
+        lines = self.cells + sets + ["(loop $outer", *[" " + line for line in head], " (loop $inner",
+                                     "  " + self.inner(base),
+                                     "  (local.set $p (i32.add (local.get $p) %s))" % constant(self.step),
+                                     "  (br_if $inner %s))" % more, *[" " + line for line in tail],
+                                     " (br_if $outer %s))" % again]
+        lines += ["(call $log-i32 (local.get $%s))" % name for name in "kypab"]
+        return ' (func (export "w%d") (local $t i32) (local $p i32) (local $k i32) (local $y i32) (local $a i32) ' \
+               '(local $b i32)\n  %s)\n' % (number, "\n  ".join(lines))
+
+
 def module(rng):
     """Text of a whole module."""
     cells = [rng.choice(NUMBERS) if rng.random() < 0.3 else rng.choice(NUMBERS_32) << 32 | rng.choice(NUMBERS_32)
@@ -218,4 +323,5 @@ def module(rng):
     fill = "".join(" (data (i32.const %d) \"%s\")\n" % (256 * at, "".join("\\%02x" % byte for byte in
                                                                       filled[256 * at:256 * at + 256]))
                    for at in range(256))
-    return HEAD + fill + "".join(Loop(rng).text(number) for number in range(rng.randrange(4, 16))) + TAIL
+    kinds = [Loop, Loop, Nest]
+    return HEAD + fill + "".join(rng.choice(kinds)(rng).text(number) for number in range(rng.randrange(4, 16))) + TAIL
