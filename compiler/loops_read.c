@@ -168,7 +168,8 @@ static void read_access(const uint8_t *at, const uint8_t *end, struct tf_loop_li
     line->address_begin = begin;
     line->address_end = behind;
     line->address = found.names[0];
-    line->offset = match_begin(" + #u", behind, end, &found) != NULL ? found.numbers[0] : 0;
+    /* Stores have theirs without the letter. */
+    line->offset = match_begin(" + #", behind, end, &found) != NULL ? found.numbers[0] : 0;
     const uint8_t *const load = match_begin("@ = ", at, end, &found);
     line->bytes = read_cell(load != NULL ? load : at, call, &type);
     if (load != NULL && line->bytes != 0 &&
