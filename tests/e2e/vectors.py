@@ -97,6 +97,8 @@ VECTORS = [
     Vector("no_memory", trap=HOST_CALL),
     Vector("start_counts", answer=b"11"),
     Vector("state", answer=b"fresh"),
+    # copies that loops are given of tables
+    Vector("table_stores", answer=b"apart"),
     Vector("grow", limits={"memory_pages": 2048}, answer=b"2048"),
     Vector("bomb", answer=b"all of it"),
     Vector("big_response", "?16777216", answer=b"x" * 16777216),
