@@ -85,7 +85,8 @@ static bool measure_groups(struct tf_loop *inner)
         group->begin = begin < group->begin ? begin : group->begin;
         group->end = begin + line->bytes > group->end ? begin + line->bytes : group->end;
         /* What lies side by side is loaded as it is for less than a copy costs. */
-        if (line->cell == NULL || (group->step.constant < 0 ? -group->step.constant : group->step.constant) <= line->bytes)
+        bool const has_holes = group->step.constant > line->bytes || -group->step.constant > line->bytes;
+        if (line->cell == NULL || !has_holes)
             group->is_copied = false;
     }
     return has_any;

@@ -67,8 +67,8 @@ static void counted_loops_get_a_second_version(void)
         "(loop_g0 >= loop_n * 8u)", "(loop_g0 + 16u <= 4294967295u)", "(loop_g0 - loop_k * 8u + 16u)");
 }
 
-#define TWO_STORES "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4104u, var_d0);\n"              \
-                   "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4096u, var_d1);\n"
+#define TWO_STORES "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4104, var_d0);\n"              \
+                   "  var_i0 = var_l1;\n  f64_store(&instance->w2c_M0, (u64)(var_i0) + 4096, var_d1);\n"
 
 static void vectors_are_aligned(void)
 {
@@ -220,6 +220,88 @@ static void too_much_of_anything_stays(void)
     tf_buffer_dispose(&text);
 }
 
+/* Rows at var_l2 of eight sums each, of words of a table at 2048 that are 32 bytes apart. */
+#define ROW_HEAD "  var_i0 = var_l5;\n  var_i0 = i32_load(&instance->w2c_M0, (u64)(var_i0));\n  var_l7 = var_i0;\n" \
+                 "  var_i0 = 0u;\n  var_l6 = var_i0;\n"
+#define WORDS "  var_i0 = var_l2;\n  var_i1 = var_l6;\n  var_i2 = 2048u;\n  var_i1 += var_i2;\n"                    \
+              "  var_i1 = i32_load(&instance->w2c_M0, (u64)(var_i1));\n  var_i2 = var_l6;\n"                        \
+              "  var_i2 = i32_load16_s(&instance->w2c_M0, (u64)(var_i2) + 2058u);\n  var_i1 *= var_i2;\n"
+#define ROW_STORE "  i32_store(&instance->w2c_M0, (u64)(var_i0) + 4, var_i1);\n"
+#define ROW_CHANGE "  var_i0 = var_l2;\n  var_i1 = 4u;\n  var_i0 += var_i1;\n  var_l2 = var_i0;\n"                   \
+                   "  var_i0 = var_l6;\n  var_i1 = 32u;\n  var_i0 += var_i1;\n  var_l6 = var_i0;\n"
+#define ROW_TURN "  var_i1 = 256u;\n  var_i0 = var_i0 != var_i1;\n"
+#define ROW_TAIL "  var_i0 = var_l5;\n  var_i1 = 1u;\n  var_i0 += var_i1;\n  var_l5 = var_i0;\n"
+#define ROW_AGAIN "  var_i1 = 9u;\n  var_i0 = var_i0 != var_i1;\n  if (var_i0) {goto var_L2;}\n"
+#define NEST(head, body, turn, tail) "var_L2: \n" head "var_L3: \n" body turn BACK tail ROW_AGAIN
+
+static void tables_are_copied(void)
+{
+    struct tf_buffer result = versioned(NEST(ROW_HEAD, WORDS ROW_STORE ROW_CHANGE, ROW_TURN, ROW_TAIL));
+    static const char *const wanted[] = {
+        "var_L2: \n" ROW_HEAD "{\nu32 loop_t = 1u;\nu64 loop_n = tf_turns_until_zero(",
+        "if (1u & (loop_n == 7u)", /* the size of the copies */
+        "u64 const loop_h0 = loop_g0;\nu32 loop_c0[8];\nu32 loop_c1[8];\ndo {\n",
+        " & ((loop_g1 + 8u + 28u <= loop_g0 + 2048u) | (loop_g0 + 2060u + 224u <= loop_g1 + 4u))",
+        " & TF_IS_INSIDE(loop_g0 + 2060u + 224u)) {\n",
+        "loop_c0[loop_k] = i32_load(&instance->w2c_M0, (loop_g0 + loop_k * 32u + 2048u));\n",
+        "loop_c1[loop_k] = i32_load16_s(&instance->w2c_M0, (loop_g0 + loop_k * 32u) + 2058u);\n"
+        "} while (loop_k++ != 7u);",
+        "  var_i1 = loop_c0[loop_k];\n  var_i2 = var_l6;\n  var_i2 = loop_c1[loop_k];\n",
+        "  i32_store(&instance->w2c_M0, (loop_g1 + loop_k * 4u) + 4, var_i1);\n",
+        "  var_i0 = var_i0 != var_i1;\nloop_t = var_i0;\nif (loop_t != 0u) {\n" ROW_HEAD "loop_n = ",
+        "} while (loop_t != 0u && (1u & (loop_n == 7u) & (loop_g0 == loop_h0) & (loop_g0",
+        "}\nif (loop_t != 0u) {\nif (TF_TURNS_ENOUGH(loop_n) && (1u",
+        "} else {\nvar_L3: \n" WORDS ROW_STORE ROW_CHANGE ROW_TURN BACK "}\n" ROW_TAIL ROW_AGAIN "}\n}\n"};
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        CHECK_MESSAGE(strstr((const char *)result.bytes, wanted[i]) != NULL, "no %s in %s", wanted[i], result.bytes);
+    tf_buffer_dispose(&result);
+    /* What runs down: the other end is the far one. */
+    result = versioned(NEST("  var_i0 = 224u;\n  var_l6 = var_i0;\n", WORDS ROW_STORE "  var_i0 = var_l2;\n"
+                            "  var_i1 = 4294967292u;\n  var_i0 += var_i1;\n  var_l2 = var_i0;\n  var_i0 = var_l6;\n"
+                            "  var_i1 = 4294967264u;\n  var_i0 += var_i1;\n  var_l6 = var_i0;\n", "", ROW_TAIL));
+    CHECK(strstr((const char *)result.bytes, "(loop_n == 6u)") != NULL);
+    CHECK(strstr((const char *)result.bytes,
+                 " & ((loop_g1 + 8u <= loop_g0 + 2048u - 192u) | (loop_g0 + 2060u <= loop_g1 + 4u - 24u))"
+                 " & TF_IS_INSIDE(loop_g0 + 2060u)") != NULL);
+    tf_buffer_dispose(&result);
+}
+
+static void other_tables_stay(void)
+{
+    static const char *const nests[] = {
+        /* It stores elsewhere too, or where is not known, or nowhere, or something of unknown width. */
+        NEST(ROW_HEAD "  i32_store(&instance->w2c_M0, (u64)(var_i0), var_i1);\n", WORDS ROW_STORE ROW_CHANGE, ROW_TURN,
+             ROW_TAIL),
+        NEST(ROW_HEAD, WORDS ROW_STORE ROW_CHANGE, ROW_TURN,
+             "  i32_store8(&instance->w2c_M0, (u64)(var_i0), var_i1);\n" ROW_TAIL),
+        NEST(ROW_HEAD, WORDS ROW_STORE "  i32_store(&instance->w2c_M0, (u64)(var_i1), var_i1);\n" ROW_CHANGE, ROW_TURN,
+             ROW_TAIL),
+        NEST(ROW_HEAD, WORDS ROW_CHANGE, ROW_TURN, ROW_TAIL),
+        NEST(ROW_HEAD, WORDS ROW_STORE "  v128_store(&instance->w2c_M0, (u64)(var_i0), var_i1);\n" ROW_CHANGE, ROW_TURN,
+             ROW_TAIL),
+        /* Calls, and grows. */
+        NEST(ROW_HEAD, WORDS ROW_STORE ROW_CHANGE, ROW_TURN, "  var_i0 = w2c_m_f1(instance, var_i0);\n" ROW_TAIL),
+        NEST(ROW_HEAD "  var_i0 = wasm_rt_grow_memory(&instance->w2c_M0, var_i0);\n", WORDS ROW_STORE ROW_CHANGE,
+             ROW_TURN, ROW_TAIL),
+        /* The table is another one in each turn; the number of turns is not known, small, or large. */
+        NEST("  var_i0 = var_l5;\n  var_l6 = var_i0;\n", WORDS ROW_STORE ROW_CHANGE, ROW_TURN, ROW_TAIL),
+        NEST(ROW_HEAD, WORDS ROW_STORE ROW_CHANGE, "  var_i1 = var_p1;\n  var_i0 = var_i0 != var_i1;\n", ROW_TAIL),
+        NEST(ROW_HEAD, WORDS ROW_STORE ROW_CHANGE, "  var_i1 = 96u;\n  var_i0 = var_i0 != var_i1;\n", ROW_TAIL),
+        NEST(ROW_HEAD, WORDS ROW_STORE ROW_CHANGE, "  var_i1 = 544u;\n  var_i0 = var_i0 != var_i1;\n", ROW_TAIL),
+        /* Its words lie side by side; all of it is too large. */
+        NEST(ROW_HEAD, "  var_i0 = var_l2;\n  var_i1 = var_l6;\n"
+             "  var_i1 = i32_load(&instance->w2c_M0, (u64)(var_i1));\n" ROW_STORE
+             "  var_i0 = var_l6;\n  var_i1 = 4u;\n  var_i0 += var_i1;\n  var_l6 = var_i0;\n",
+             "  var_i1 = 32u;\n  var_i0 = var_i0 != var_i1;\n", ROW_TAIL),
+        NEST(ROW_HEAD, WORDS WORDS WORDS WORDS WORDS WORDS WORDS WORDS WORDS ROW_STORE ROW_CHANGE, ROW_TURN, ROW_TAIL),
+    };
+    for (size_t i = 0; i < sizeof(nests) / sizeof(nests[0]); i++) {
+        struct tf_buffer result = versioned(nests[i]);
+        CHECK_MESSAGE(strstr((const char *)result.bytes, "loop_t") == NULL, "%zu: %s", i, result.bytes);
+        tf_buffer_dispose(&result);
+    }
+}
+
 static uint32_t count(const struct tf_buffer *text, const char *word)
 {
     uint32_t found = 0;
@@ -255,6 +337,21 @@ static void second_versions_are_few(void)
     CHECK(result.length < text.length + 4096 * 2048);
     tf_buffer_append_byte(&result, 0);
     CHECK(count(&result, "loop_k = 0;") == 4096);
+    tf_buffer_dispose(&result);
+    tf_buffer_dispose(&text);
+}
+
+static void copies_are_few(void)
+{
+    struct tf_buffer text, result;
+    struct tf_error error;
+    tf_buffer_init(&text, 1u << 20);
+    tf_buffer_init(&result, 1u << 20);
+    for (unsigned i = 0; i < 10; i++)
+        tf_buffer_append_text(&text, NEST(ROW_HEAD, WORDS ROW_STORE ROW_CHANGE, ROW_TURN, ROW_TAIL));
+    CHECK(tf_loops_version(text.bytes, text.length, &result, &error) == 0);
+    tf_buffer_append_byte(&result, 0);
+    CHECK(count(&result, "loop_t = 1u;") == 4 && count(&result, "TF_TURNS_ENOUGH") == 10);
     tf_buffer_dispose(&result);
     tf_buffer_dispose(&text);
 }
@@ -304,4 +401,4 @@ TEST_MAIN(TEST(counted_loops_get_a_second_version), TEST(vectors_are_aligned),
           TEST(few_turns_of_divisions_are_written_out), TEST(saturation_is_without_branches),
           TEST(steps_may_be_variables), TEST(products_are_followed), TEST(every_condition_is_counted),
           TEST(other_loops_stay), TEST(too_much_of_anything_stays), TEST(second_versions_are_few),
-          TEST(turns_are_counted))
+          TEST(tables_are_copied), TEST(other_tables_stay), TEST(copies_are_few), TEST(turns_are_counted))
