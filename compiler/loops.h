@@ -9,9 +9,14 @@
  * made apart where that makes stored vectors aligned; a few turns that divide by what changes are written out, where
  * their number is known; and saturating conversions have no branch.
  *
+ * A loop around one of few turns, which reads the same words with holes between them each time, is written with copies
+ * of these words: a C compiler cannot know that what the loop stores is not among them, and would gather them anew in
+ * each turn. They serve as long as a check before each run of the inner loop finds that it stores elsewhere.
+ *
  * Two properties, of which the first does not rest on the second:
- *   safe:  what the check lets through is below 2^32, by the check itself, whatever the analysis believed of the loop;
- *   same:  it is the address that the original computes, and the loop turns as often.
+ *   safe:  what the check lets through is below 2^32, by the check itself, whatever the analysis believed of the loop,
+ *          and copies are as many as the turns that it lets through;
+ *   same:  it is the address that the original computes, the loop turns as often, and a copy is what memory holds.
  */
 #ifndef TF_COMPILER_LOOPS_H
 #define TF_COMPILER_LOOPS_H
