@@ -164,7 +164,7 @@ struct tf_loop_nest {
 
 /* Finds out what the lines do. False: the loop is not one of those meant. */
 bool tf_loops_analyse(struct tf_loop *loop);
-/* The same for a nest whose inner loop is analysed. False: copies would gain nothing, or are not known to stay right. */
+/* The same for a nest whose inner loop is analysed. False: copies gain nothing, or are not known to stay right. */
 bool tf_loops_analyse_nest(struct tf_loop_nest *nest);
 
 /* Of the analysis of a loop, for that of nests: fills `values` with what the lines make of variables; the variable's
