@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +18,10 @@
 #define KEYS 600u
 #define VALUE_MOST 9000u
 
-static char folder[] = "/tmp/terrafirma-view-XXXXXX";
+/* The second is memory: where the first lies on a file system that cannot say what it has at hand (overlays), the view
+ * rightly knows nothing of it. */
+static char folders[2][40] = {"/tmp/terrafirma-view-XXXXXX", "/dev/shm/terrafirma-view-XXXXXX"};
+static const char *folder;
 static char path[64];
 static struct tf_kv_store *store;
 static struct tf_kv_page *page;
@@ -342,10 +346,29 @@ static void remove_folder(void)
     rmdir(folder);
 }
 
+static bool tells_what_is_at_hand(void)
+{
+    char byte = 'x';
+    struct iovec part = {&byte, 1};
+    int const fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && write(fd, &byte, 1) == 1);
+    bool const tells = preadv2(fd, &part, 1, 0, RWF_NOWAIT) == 1;
+    close(fd);
+    unlink(path);
+    return tells;
+}
+
 static void make_folder(void)
 {
-    CHECK(mkdtemp(folder) != NULL && atexit(remove_folder) == 0);
-    snprintf(path, sizeof(path), "%s/%s", folder, TF_KV_FILE);
+    for (size_t i = 0; i < 2; i++) {
+        folder = mkdtemp(folders[i]);
+        CHECK(folder != NULL);
+        snprintf(path, sizeof(path), "%s/%s", folder, TF_KV_FILE);
+        if (i == 1 || tells_what_is_at_hand())
+            break;
+        rmdir(folder);
+    }
+    CHECK(atexit(remove_folder) == 0);
     page_fd = memfd_create("page", MFD_CLOEXEC);
     CHECK(page_fd > 0 && ftruncate(page_fd, sizeof(*page)) == 0);
     page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
