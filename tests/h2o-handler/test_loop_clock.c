@@ -14,8 +14,11 @@
 #define HOUR_S 3600
 #define NEAR_S 300 /* a test may be kept waiting */
 
+/* What libraries are to find in place of their own must be visible to them. */
+#define FOR_LIBRARIES __attribute__((visibility("default")))
+
 /* libh2o closes a context's queue and forgets it. */
-const char *__lsan_default_suppressions(void);
+FOR_LIBRARIES const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:h2o_multithread_create_queue\n";
@@ -24,7 +27,7 @@ const char *__lsan_default_suppressions(void)
 static _Atomic long set_by_s;
 
 /* In place of libc's: what the system's clock would say had it been set. */
-int clock_gettime(clockid_t clock, struct timespec *ret_time)
+FOR_LIBRARIES int clock_gettime(clockid_t clock, struct timespec *ret_time)
 {
     long const result = syscall(SYS_clock_gettime, clock, ret_time);
     if (clock == CLOCK_REALTIME)
