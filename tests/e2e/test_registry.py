@@ -498,14 +498,14 @@ class Lies(Case):
 
     def test_circles(self):
         def change(handler, whole):
-            whole[0], whole[1] = 307, [("Location", handler.path)]
+            whole[:] = 307, [("Location", handler.path)], b""
         front = self.lie(change, "in circles")
         self.assertEqual(front.count("GET", "/blobs/"), 6)
 
     def test_places_that_are_not_gone_to(self):
         for place in ("file:///etc/passwd", "ftp://127.0.0.1/x", "http://user:word@127.0.0.1/x", "//", ""):
             def change(_, whole, place=place):
-                whole[0], whole[1] = 302, [("Location", place)]
+                whole[:] = 302, [("Location", place)], b""
             self.lie(change, "not gone to", "Failed", "connect")
 
     def test_credentials_stay_at_home(self):
@@ -536,7 +536,7 @@ class Lies(Case):
 
         def change(handler, whole):
             if "/blobs/" in handler.path:
-                whole[0], whole[1] = 307, [("Location", "http://localhost:%d/" % elsewhere.port)]
+                whole[:] = 307, [("Location", "http://localhost:%d/" % elsewhere.port)], b""
 
         front.change = change
         result = self.pull(front.url("lies"), check=False, env={
