@@ -239,6 +239,23 @@ static bool is_somebody_waiting(void)
     return found;
 }
 
+/* False: it ended instead, and was waited for. */
+static bool comes_to_wait(pid_t child)
+{
+    pid_t ended = 0;
+    while (ended == 0 && !is_somebody_waiting()) {
+        usleep(1000);
+        ended = waitpid(child, NULL, WNOHANG);
+    }
+    return ended == 0;
+}
+
+static bool has_ended_well(pid_t child)
+{
+    int status = 0;
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static void a_collection_waits_for_who_holds_the_cache(void)
 {
     enter(2);
@@ -255,20 +272,14 @@ static void a_collection_waits_for_who_holds_the_cache(void)
         struct tf_gc_report report;
         _exit(tf_cache_collect(mine, &config, &report, NULL) == 0 && report.removed_artifacts == 1 ? 0 : 1);
     }
-    int status = 0;
-    pid_t ended = 0;
-    while (ended == 0 && !is_somebody_waiting()) {
-        usleep(1000);
-        ended = waitpid(child, &status, WNOHANG);
-    }
-    CHECK_MESSAGE(ended == 0, "the collection did not wait");
+    bool const waits = comes_to_wait(child);
+    CHECK_MESSAGE(waits, "the collection did not wait");
     CHECK(is_there(0) && is_there(1));
     tf_cache_release(also_held);
     /* What was found meanwhile is used, and stays. */
     CHECK(tf_cache_use(cache, artifact_key(0)) && is_somebody_waiting());
     tf_cache_release(held);
-    if (ended == 0)
-        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(!waits || has_ended_well(child));
     CHECK(is_there(0) && !is_there(1));
     leave();
 }
@@ -284,16 +295,10 @@ static void a_put_waits_for_a_collection(void)
         close(collecting);
         _exit(artifact_put(cache, 0, NULL) == 0 && artifact_put(cache, 1, NULL) == 0 ? 0 : 1);
     }
-    int status = 0;
-    pid_t ended = 0;
-    while (ended == 0 && !is_somebody_waiting()) {
-        usleep(1000);
-        ended = waitpid(child, &status, WNOHANG);
-    }
-    CHECK_MESSAGE(ended == 0, "the put did not wait");
+    bool const waits = comes_to_wait(child);
+    CHECK_MESSAGE(waits, "the put did not wait");
     close(collecting);
-    if (ended == 0)
-        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(!waits || has_ended_well(child));
     CHECK(is_there(0) && is_there(1));
     leave();
 }
